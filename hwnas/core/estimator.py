@@ -1,0 +1,59 @@
+"""The contract of a performance estimation strategy."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from hwnas.core.errors import HwnasError
+from hwnas.core.metric import Metric
+from hwnas.core.outcome import Outcome
+from hwnas.core.proposal import Proposal
+from hwnas.core.setting import Setting
+
+
+class Estimator(ABC):
+    """Owns weights and compute: turns proposals into outcomes, as they finish.
+
+    ``provides`` names what strategies may need; ``units`` training units make a full evaluation;
+    ``slots`` proposals can be in work at once. A candidate that fails is an outcome with
+    ``failed`` set. Keyword-only parameters of the constructor are the options of a pipeline file.
+    """
+
+    paper: ClassVar[str] = ""
+    provides: ClassVar[frozenset[str]] = frozenset()
+    units: int = 1
+    slots: int = 1
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is measured: the metrics of the task."""
+        return self.setting.task.metrics
+
+    def estimate(self, proposals: Iterable[Proposal]) -> Iterator[Outcome]:
+        """Pull a proposal whenever a slot is free; yield outcomes as they finish."""
+        for proposal in proposals:
+            try:
+                outcome = self._estimate(proposal)
+            except (RuntimeError, ValueError, ArithmeticError, MemoryError, HwnasError) as error:
+                outcome = Outcome(proposal, failed=f"{type(error).__name__}: {error}")
+            yield outcome
+
+    @abstractmethod
+    def _estimate(self, proposal: Proposal) -> Outcome:
+        """Train and score one proposal."""
+
+    def checkpoint(self, id: int) -> None:
+        """Make what was learnt up to and including proposal ``id`` durable, if it is shared.
+
+        Called before the snapshot that names ``id`` is committed, so it must not spoil the
+        checkpoint before. Estimators whose proposals are independent need not write it.
+        """
+
+    def restore(self, id: int) -> None:
+        """Return to the checkpoint of proposal ``id``."""
+
+    def close(self) -> None:
+        """Give back processes and files."""

@@ -1,0 +1,21 @@
+"""A quantity that can be an objective."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Goal = Literal["min", "max"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named quantity with its natural goal and unit.
+
+    ``cheap`` metrics are known before training. ``worst`` bounds the quantity where the
+    definition does (an error is at most 1); elsewhere the reference point is found by sampling.
+    """
+
+    name: str
+    unit: str = ""
+    goal: Goal = "min"
+    cheap: bool = False
+    worst: float | None = None

@@ -1,0 +1,166 @@
+"""Finding components by file name, and building them from a pipeline file."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+from hwnas.core.errors import HwnasError
+
+Kind = Literal["spaces", "strategies", "estimators", "profilers", "tasks"]
+
+
+@dataclass(frozen=True)
+class _Place:
+    package: str
+    base: str
+    singular: str
+    families: bool = False
+
+
+_PLACES: dict[Kind, _Place] = {
+    "spaces": _Place("hwnas.space", "hwnas.core.space:Space", "space"),
+    "strategies": _Place("hwnas.search", "hwnas.core.strategy:Strategy", "strategy", True),
+    "estimators": _Place("hwnas.estimate", "hwnas.core.estimator:Estimator", "estimator"),
+    "profilers": _Place("hwnas.profile", "hwnas.core.profiler:Profiler", "profiler"),
+    "tasks": _Place("hwnas.task", "hwnas.task.task:Task", "task"),
+}
+
+
+@dataclass(frozen=True)
+class Component:
+    """A discovered class: ``family`` is the folder it lies in, if its kind has families."""
+
+    name: str
+    family: str
+    cls: type[Any]
+
+    @property
+    def summary(self) -> str:
+        """First sentence of its docstring."""
+        text = " ".join((inspect.getdoc(self.cls) or "").split("\n\n")[0].split())
+        return text.split(". ")[0].rstrip(".")
+
+    @property
+    def paper(self) -> str:
+        """Where it was published."""
+        return str(getattr(self.cls, "paper", ""))
+
+
+def load(target: str) -> Any:
+    """The object named ``module:attribute``."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _modules(place: _Place) -> Iterator[tuple[str, str]]:
+    """(module name, family) of every file that may hold a component."""
+    package = importlib.import_module(place.package)
+    for found in pkgutil.iter_modules(package.__path__, f"{place.package}."):
+        if not found.ispkg:
+            yield found.name, ""
+        elif place.families:
+            inner = importlib.import_module(found.name)
+            family = found.name.rpartition(".")[2]
+            yield from (
+                (m.name, family)
+                for m in pkgutil.iter_modules(inner.__path__, f"{found.name}.")
+                if not m.ispkg
+            )
+
+
+def _defined(module: str, base: type[Any]) -> type[Any] | None:
+    """The concrete subclass of ``base`` that a module defines, if it defines one."""
+    for cls in vars(importlib.import_module(module)).values():
+        if not inspect.isclass(cls) or cls.__module__ != module or inspect.isabstract(cls):
+            continue
+        if issubclass(cls, base) and cls is not base and not cls.__name__.startswith("_"):
+            return cls
+    return None
+
+
+@cache
+def discover(kind: Kind) -> dict[str, Component]:
+    """Every component of a kind by name: files of the package, then entry points of plug-ins."""
+    place = _PLACES[kind]
+    base = load(place.base)
+    found: dict[str, Component] = {}
+    for module, family in _modules(place):
+        cls = _defined(module, base)
+        if cls is not None:
+            name = module.rpartition(".")[2]
+            found[name] = Component(name, family or name, cls)
+    for point in entry_points(group=f"hwnas.{kind}"):
+        found[point.name] = Component(point.name, "plug-in", point.load())
+    return dict(sorted(found.items()))
+
+
+def nearest(name: str, allowed: list[str]) -> str:
+    """A hint: the names that ``name`` may have meant, then all of them."""
+    close = get_close_matches(name, allowed, n=3, cutoff=0.5)
+    meant = f"Did you mean {' or '.join(close)}? " if close else ""
+    return f"{meant}Allowed: {', '.join(sorted(allowed)) or 'none'}."
+
+
+def find(kind: Kind, name: str, where: str) -> Component:
+    """The component called ``name``, or an error that names the key ``where`` and near names."""
+    known = discover(kind)
+    if name not in known:
+        singular = _PLACES[kind].singular
+        raise HwnasError(
+            f"{where}.name: there is no {singular} called {name!r}.", nearest(name, list(known))
+        )
+    return known[name]
+
+
+def create(kind: Kind, config: Mapping[str, Any], where: str, *injected: Any) -> Any:
+    """Build the component that ``config`` names, its other keys as keyword options.
+
+    ``where`` is the key in the pipeline file, for messages. Options are the constructor's
+    keyword-only parameters; an unknown key or a wrong type is a :class:`HwnasError`.
+    """
+    if not isinstance(config.get("name"), str):
+        raise HwnasError(
+            f"{where}.name: a name is missing, got {dict(config)!r}.",
+            f"Allowed: {', '.join(discover(kind))}.",
+        )
+    cls = find(kind, config["name"], where).cls
+    options = {key: value for key, value in config.items() if key != "name"}
+    return cls(*injected, **check_options(cls, options, where))
+
+
+def check_options(cls: type[Any], options: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The options, validated against the keyword-only parameters of the constructor."""
+    parameters = inspect.signature(cls, eval_str=True).parameters.values()
+    fields: dict[str, Any] = {
+        p.name: (p.annotation, ... if p.default is p.empty else p.default)
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY
+    }
+    unknown = [key for key in options if key not in fields]
+    if unknown:
+        raise HwnasError(f"{where}.{unknown[0]}: unknown key.", nearest(unknown[0], list(fields)))
+    config = ConfigDict(strict=True, arbitrary_types_allowed=True)
+    model = create_model(cls.__name__, __config__=config, **fields)
+    try:
+        valid = model(**options)
+    except ValidationError as error:
+        raise HwnasError(describe(error, where)) from None
+    return {key: getattr(valid, key) for key in options}
+
+
+def describe(error: ValidationError, where: str = "") -> str:
+    """A pydantic error for a person, a line a key: what was got and what is allowed."""
+    lines = []
+    for e in error.errors():
+        parts = [where, *map(str, e["loc"])] if where else list(map(str, e["loc"]))
+        got = "" if e["type"] == "missing" else f" (got {e['input']!r})"
+        lines.append(f"{'.'.join(parts)}: {e['msg'].lower()}{got}")
+    return "\n".join(lines)

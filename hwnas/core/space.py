@@ -1,0 +1,49 @@
+"""The contract of a search space: one function."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+
+from hwnas.core.choice import Label
+from hwnas.core.tensor_type import TensorType
+
+if TYPE_CHECKING:
+    from hwnas.graph.graph import Graph, Node
+    from hwnas.graph.op import Op
+
+    Option = Op | Callable[[Node], Node]
+
+T = TypeVar("T", bound=Label)
+
+
+class Pick(Protocol):
+    """What a space author asks for decisions. The same name asked again gets the same answer."""
+
+    def __call__(self, name: str, options: Sequence[T]) -> T:
+        """Choose structure: depth, width, layer type. One option is no choice."""
+
+    def op(self, name: str, x: Node, options: Mapping[str, Option]) -> Node:
+        """Choose what is applied to ``x``: an op, or a function that builds on it."""
+
+    def inputs(self, name: str, candidates: Mapping[Label, Node], k: int) -> dict[Label, Node]:
+        """Choose ``k`` of the candidates; whoever sums them gates them."""
+
+
+class Space(ABC):
+    """A set of networks from ``input`` to ``outputs``, defined by :meth:`graph` alone.
+
+    Sampling, mutation, the stand-alone network, the supernet, costs and pictures are derived by
+    replaying it. Keyword-only parameters of the constructor are the options of a pipeline file.
+    """
+
+    paper: ClassVar[str] = ""
+
+    def __init__(self, input: TensorType, outputs: int) -> None:
+        self.input = input
+        self.outputs = outputs
+
+    @abstractmethod
+    def graph(self, pick: Pick) -> Graph:
+        """Build one network, asking ``pick`` for every decision. Must be a pure function."""

@@ -1,0 +1,1 @@
+"""Performance estimation strategies, one a file."""

@@ -1,0 +1,97 @@
+"""Batches of a task's data, a pure function of seed and batch number."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hwnas.core.device import Device
+from hwnas.core.errors import HwnasError
+from hwnas.core.tensor_type import TensorType
+from hwnas.task.task import SplitName, Task
+
+DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
+
+
+class Batches:
+    """One split of a task on a device. Batch ``i`` is the same whenever it is asked for.
+
+    An epoch is a permutation seeded by (``seed``, epoch); the last, smaller batch of an epoch is
+    left out, as batch norm wants equal ones. ``fraction`` keeps the first share of each class.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        split: SplitName,
+        device: Device,
+        seed: int,
+        *,
+        batch: int | None = None,
+        fraction: float = 1.0,
+        resolution: float = 1.0,
+    ) -> None:
+        data = task.splits[split]
+        if len(data) == 0:
+            raise HwnasError(f"the task's {split} split is empty.", "Give it some examples.")
+        keep = _share(data.y, fraction)
+        self._task = task
+        self._x = torch.from_numpy(data.x[keep]).to(device.kind)
+        self._y = torch.from_numpy(data.y[keep]).to(device.kind)
+        self._dtype = DTYPES[device.precision]
+        self._seed = seed
+        self._size = _resized(task.input, resolution)
+        self._orders: dict[int, Tensor] = {}
+        self.batch = min(batch or task.recipe.batch, len(self._x))
+        self.per_epoch = len(self._x) // self.batch
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def training(self, i: int) -> tuple[Tensor, Tensor]:
+        """Training batch number ``i`` of the endless sequence, augmented."""
+        epoch, at = divmod(i, self.per_epoch)
+        if epoch not in self._orders:
+            rng = np.random.default_rng((self._seed, epoch))
+            order = torch.from_numpy(rng.permutation(len(self._x)))
+            self._orders = {epoch: order.to(self._x.device)}
+        rows = self._orders[epoch][at * self.batch : (at + 1) * self.batch]
+        generator = torch.Generator().manual_seed(hash((self._seed, i)) & 0x7FFFFFFF)
+        x = self._task.augment(self._task.prepare(self._x[rows]), generator)
+        return self._fit(x), self._y[rows]
+
+    def scoring(self, limit: int | None = None, batch: int = 512) -> Iterator[tuple[Tensor, Tensor]]:
+        """The examples in order, not augmented; at most ``limit`` batches."""
+        starts = range(0, len(self._x), batch)[:limit]
+        for start in starts:
+            rows = slice(start, start + batch)
+            yield self._fit(self._task.prepare(self._x[rows])), self._y[rows]
+
+    def _fit(self, x: Tensor) -> Tensor:
+        if self._size is not None:
+            x = functional.interpolate(x, size=self._size, mode="bilinear", antialias=True)
+        x = x.to(self._dtype)
+        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+def _share(y: np.ndarray, fraction: float) -> np.ndarray:
+    """Rows of the first ``fraction`` of each class (of all rows if targets are no labels)."""
+    if fraction >= 1.0:
+        return np.arange(len(y))
+    groups = [np.flatnonzero(y == c) for c in np.unique(y)] if y.ndim == 1 else [np.arange(len(y))]
+    return np.sort(np.concatenate([g[: max(1, round(len(g) * fraction))] for g in groups]))
+
+
+def resized(input: TensorType, resolution: float) -> TensorType:
+    """The input type at a share of its height and width, at least one pixel."""
+    if resolution >= 1.0 or len(input.shape) != 3:
+        return input
+    channels, *size = input.shape
+    return TensorType((channels, *(max(1, round(s * resolution)) for s in size)), input.dtype)
+
+
+def _resized(input: TensorType, resolution: float) -> tuple[int, ...] | None:
+    smaller = resized(input, resolution)
+    return None if smaller == input else smaller.shape[1:]

@@ -1,0 +1,30 @@
+"""Blocks that papers name, as sequences of primitives."""
+
+from functools import cache
+
+from hwnas.graph.ops.batch_norm import BatchNorm
+from hwnas.graph.ops.conv import Conv
+from hwnas.graph.ops.relu import Relu
+from hwnas.graph.ops.sequence import Sequence
+
+
+@cache
+def relu_conv_norm(
+    out: int, kernel: int, stride: int = 1, dilation: int = 1, affine: bool = True
+) -> Sequence:
+    """ReLU, convolution, batch norm: the pre-activation block of NASNet and NAS-Bench-201."""
+    conv = Conv(out, kernel, stride, dilation)
+    return Sequence(f"conv {kernel}x{kernel}", (Relu(), conv, BatchNorm(affine)))
+
+
+@cache
+def conv_norm_relu(out: int, kernel: int, stride: int = 1) -> Sequence:
+    """Convolution, batch norm, ReLU: the plain block of chain-structured networks."""
+    return Sequence(f"conv {kernel}x{kernel}", (Conv(out, kernel, stride), BatchNorm(), Relu()))
+
+
+@cache
+def separable_norm_relu(out: int, kernel: int) -> Sequence:
+    """Depthwise then pointwise convolution, batch norm, ReLU (Chollet 2017)."""
+    ops = (Conv(None, kernel, depthwise=True), Conv(out, 1), BatchNorm(), Relu())
+    return Sequence(f"separable {kernel}x{kernel}", ops)

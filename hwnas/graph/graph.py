@@ -1,0 +1,134 @@
+"""A network as a directed acyclic graph of typed operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from types import TracebackType
+
+from hwnas.core.choice import Choice
+from hwnas.core.errors import HwnasError
+from hwnas.core.tensor_type import TensorType
+from hwnas.graph.op import Op
+from hwnas.graph.ops.sum import Sum
+
+Gates = tuple[tuple[Choice, int], ...]
+INPUT = "input"
+
+
+@lru_cache(maxsize=100_000)
+def infer(op: Op, *inputs: TensorType) -> TensorType:
+    """The result type of a signature."""
+    return op.infer(*inputs)
+
+
+class Node:
+    """A value in a graph: ``op`` applied to ``inputs``; the graph's input has no op.
+
+    ``gates`` are choices of connection that decide whether the value counts where it is summed.
+    Nodes are compared by identity; a gated view of a node has the node's id.
+    """
+
+    __slots__ = ("gates", "graph", "id", "inputs", "op", "type")
+
+    def __init__(
+        self,
+        graph: Graph,
+        id: str,
+        op: Op | None,
+        inputs: tuple[Node, ...],
+        type: TensorType,
+        gates: Gates = (),
+    ) -> None:
+        self.graph = graph
+        self.id = id
+        self.op = op
+        self.inputs = inputs
+        self.type = type
+        self.gates = gates
+
+    def gated(self, choice: Choice, option: int) -> Node:
+        """This value, counting only as far as ``choice`` takes ``option``."""
+        gates = (*self.gates, (choice, option))
+        return Node(self.graph, self.id, self.op, self.inputs, self.type, gates)
+
+    def __repr__(self) -> str:
+        return f"Node({self.id!r}, {self.op}, {self.type})"
+
+
+class _Scope:
+    def __init__(self, graph: Graph, name: str) -> None:
+        self._graph, self._name = graph, name
+
+    def __enter__(self) -> None:
+        self._outer = self._graph.prefix
+        self._graph.prefix = f"{self._outer}{self._name}/"
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._graph.prefix = self._outer
+
+
+class Graph:
+    """Nodes in topological order. Ids come from scopes and names, so a child finds its weights.
+
+    Build with :meth:`add` inside :meth:`scope`, end with :meth:`finish`.
+    """
+
+    def __init__(self, input: TensorType) -> None:
+        self.prefix = ""
+        self.input = Node(self, INPUT, None, (), input)
+        self.output = self.input
+        self._nodes: dict[str, Node] = {INPUT: self.input}
+
+    def scope(self, name: str) -> _Scope:
+        """``with graph.scope("cell0"):`` puts ``cell0/`` before the ids made inside."""
+        return _Scope(self, name)
+
+    def add(self, name: str, op: Op, *inputs: Node) -> Node:
+        """The result of ``op``. Raises :class:`HwnasError` if the inputs do not fit."""
+        id = self.prefix + name
+        if id in self._nodes:
+            raise HwnasError(
+                f"two nodes are called {id!r}.", "Give each a name of its own within its scope."
+            )
+        if not inputs:
+            raise HwnasError(f"node {id!r}: {op} has no input.")
+        gates: Gates = ()
+        if not isinstance(op, Sum):  # a sum applies the gates of its terms; others hand them on
+            for node in inputs:
+                gates += tuple(g for g in node.gates if g not in gates)
+            if gates and len(inputs) > 1:
+                raise HwnasError(
+                    f"node {id!r}: {op} joins inputs that {gates[0][0].name!r} chooses.",
+                    "Only a sum can be relaxed over a choice of inputs: sum them instead.",
+                )
+        try:
+            type = infer(op, *(node.type for node in inputs))
+        except HwnasError as error:
+            raise HwnasError(f"node {id!r}: {error.message}", error.hint) from None
+        node = Node(self, id, op, inputs, type, gates)
+        self._nodes[id] = node
+        return node
+
+    def finish(self, output: Node) -> Graph:
+        """This graph with ``output`` as its result, without what does not lead to it."""
+        self.output = output
+        needed = {output.id}
+        for id in reversed(self._nodes):
+            if id in needed:
+                needed.update(node.id for node in self._nodes[id].inputs)
+        self._nodes = {id: node for id, node in self._nodes.items() if id in needed}
+        self._nodes.setdefault(INPUT, self.input)
+        return self
+
+    def __iter__(self) -> Iterator[Node]:
+        """The nodes after the input, in topological order."""
+        return (node for node in self._nodes.values() if node.op is not None)
+
+    def __len__(self) -> int:
+        return len(self._nodes) - 1
+
+    def __getitem__(self, id: str) -> Node:
+        return self._nodes[id]

@@ -1,0 +1,50 @@
+"""The contract of an operation: a node's function, its type and its module."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas.core.errors import HwnasError
+from hwnas.core.tensor_type import TensorType
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Op(ABC):
+    """An immutable description; equal ops on equal input types cost the same.
+
+    Together with the input types it is a *signature*, under which costs and shapes are cached.
+    """
+
+    @abstractmethod
+    def infer(self, *inputs: TensorType) -> TensorType:
+        """The type of the result. Raises :class:`HwnasError` if the inputs do not fit."""
+
+    @abstractmethod
+    def module(self, *inputs: TensorType) -> nn.Module:
+        """A new torch module that takes as many tensors as ``inputs``."""
+
+    def scaled(self, width: float) -> Op:
+        """The same operation in a network whose hidden widths are multiplied by ``width``."""
+        return self
+
+    def parts(self) -> tuple[Op, ...]:
+        """The primitive operations that run one after another inside; itself if it is one."""
+        return (self,)
+
+    @property
+    def label(self) -> str:
+        """A few characters for pictures."""
+        return type(self).__name__
+
+
+def image(op: Op, given: TensorType) -> tuple[int, int, int]:
+    """Channels, height and width of an image input, or an error that names ``op``."""
+    if len(given.shape) != 3:
+        raise HwnasError(f"{op} needs an image (channels, height, width), got {given}.")
+    channels, height, width = given.shape
+    return channels, height, width

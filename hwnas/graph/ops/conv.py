@@ -1,0 +1,71 @@
+"""Convolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hwnas.core.errors import HwnasError
+from hwnas.core.tensor_type import TensorType
+from hwnas.graph.op import Op, image
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Conv(Op):
+    """2-d convolution, padded so that stride 1 keeps the size.
+
+    ``out`` None keeps the channels; ``depthwise`` gives every channel its own filter.
+    """
+
+    out: int | None
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    depthwise: bool = False
+    bias: bool = False
+
+    @property
+    def _padding(self) -> int:
+        return self.dilation * (self.kernel - 1) // 2
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        """Shape (out, height', width')."""
+        channels, *size = image(self, inputs[0])
+        out = channels if self.out is None else self.out
+        if self.depthwise and out % channels:
+            raise HwnasError(f"{self}: {out} filters are no multiple of {channels} channels.")
+        reach = self.dilation * (self.kernel - 1)
+        size = [(s + 2 * self._padding - reach - 1) // self.stride + 1 for s in size]
+        if min(size) < 1:
+            raise HwnasError(f"{self} leaves nothing of {inputs[0]}.")
+        return TensorType((out, *size), inputs[0].dtype)
+
+    def module(self, *inputs: TensorType) -> nn.Module:
+        """A ``torch.nn.Conv2d``."""
+        from torch import nn
+
+        channels = inputs[0].shape[0]
+        return nn.Conv2d(
+            channels,
+            channels if self.out is None else self.out,
+            self.kernel,
+            self.stride,
+            self._padding,
+            self.dilation,
+            channels if self.depthwise else 1,
+            self.bias,
+        )
+
+    def scaled(self, width: float) -> Op:
+        """Fewer filters, at least one."""
+        return self if self.out is None else replace(self, out=max(1, round(self.out * width)))
+
+    @property
+    def label(self) -> str:
+        """e.g. ``conv 3x3 /2``."""
+        name = "dw" if self.depthwise else "conv"
+        stride = f" /{self.stride}" if self.stride > 1 else ""
+        return f"{name} {self.kernel}x{self.kernel}{stride}"

@@ -1,0 +1,42 @@
+"""Fully connected layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hwnas.core.errors import HwnasError
+from hwnas.core.tensor_type import TensorType
+from hwnas.graph.op import Op
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Linear(Op):
+    """A linear map of a vector to ``out`` numbers; ``fixed`` where they are the task's outputs."""
+
+    out: int
+    fixed: bool = False
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        """Shape (out,)."""
+        if len(inputs[0].shape) != 1:
+            raise HwnasError(f"{self} needs a vector, got {inputs[0]}.")
+        return TensorType((self.out,), inputs[0].dtype)
+
+    def module(self, *inputs: TensorType) -> nn.Module:
+        """A ``torch.nn.Linear``."""
+        from torch import nn
+
+        return nn.Linear(inputs[0].shape[0], self.out)
+
+    def scaled(self, width: float) -> Op:
+        """Fewer units, at least one, unless they are fixed."""
+        return self if self.fixed else replace(self, out=max(1, round(self.out * width)))
+
+    @property
+    def label(self) -> str:
+        """e.g. ``linear 10``."""
+        return f"linear {self.out}"

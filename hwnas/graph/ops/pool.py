@@ -1,0 +1,45 @@
+"""Local pooling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from hwnas.core.errors import HwnasError
+from hwnas.core.tensor_type import TensorType
+from hwnas.graph.op import Op, image
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Pool(Op):
+    """Average or maximum over windows; the padding of an average does not count."""
+
+    how: Literal["avg", "max"]
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        """Shape (channels, height', width')."""
+        channels, *size = image(self, inputs[0])
+        size = [(s + 2 * self.padding - self.kernel) // self.stride + 1 for s in size]
+        if min(size) < 1:
+            raise HwnasError(f"{self} leaves nothing of {inputs[0]}.")
+        return TensorType((channels, *size), inputs[0].dtype)
+
+    def module(self, *inputs: TensorType) -> nn.Module:
+        """A ``torch.nn.AvgPool2d`` or ``MaxPool2d``."""
+        from torch import nn
+
+        if self.how == "max":
+            return nn.MaxPool2d(self.kernel, self.stride, self.padding)
+        return nn.AvgPool2d(self.kernel, self.stride, self.padding, count_include_pad=False)
+
+    @property
+    def label(self) -> str:
+        """e.g. ``avg 3x3``."""
+        stride = f" /{self.stride}" if self.stride > 1 else ""
+        return f"{self.how} {self.kernel}x{self.kernel}{stride}"

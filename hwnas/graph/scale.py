@@ -1,0 +1,18 @@
+"""A smaller network of the same structure, for cheap estimates."""
+
+from hwnas.core.tensor_type import TensorType
+from hwnas.graph.graph import Graph, Node
+
+
+def scale(graph: Graph, width: float = 1.0, input: TensorType | None = None) -> Graph:
+    """``graph`` with hidden widths times ``width`` on another ``input`` type; ids are kept.
+
+    Raises :class:`HwnasError` where the structure does not survive (a pool with nothing left).
+    """
+    result = Graph(input or graph.input.type)
+    made: dict[str, Node] = {graph.input.id: result.input}
+    for node in graph:
+        if node.op is not None:
+            inputs = (made[i.id] for i in node.inputs)
+            made[node.id] = result.add(node.id, node.op.scaled(width), *inputs)
+    return result.finish(made[graph.output.id])

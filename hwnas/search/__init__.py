@@ -1,0 +1,1 @@
+"""Search strategies, one a file, in a folder a family."""

@@ -1,0 +1,155 @@
+"""Moves in a search space: sample, mutate, cross, neighbours, each a walk over the choices.
+
+Only structural answers decide which choices come next, so the run of choices up to the next
+structural one is remembered by the structural answers before it: ``graph`` is replayed once for a
+new prefix, not for every move.
+"""
+
+from collections.abc import Iterator
+from math import comb, prod
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.choice import Choice, Value
+from hwnas.core.errors import HwnasError
+from hwnas.core.space import Space
+from hwnas.space.replay import Decide, Discrete
+
+_Runs = dict[tuple[Value, ...], list[Choice]]
+_memory: WeakKeyDictionary[Space, _Runs] = WeakKeyDictionary()
+_LIMIT = 50_000  # remembered prefixes a space; beyond it a walk replays the graph
+
+
+def walk(space: Space, decide: Decide) -> Architecture:
+    """The architecture that answers every choice met with ``decide``, in order."""
+    runs = _memory.setdefault(space, {})
+    picks: dict[str, Value] = {}
+    prefix: tuple[Value, ...] = ()
+    while (run := runs.get(prefix)) is not None:
+        for choice in run:
+            picks[choice.name] = decide(choice)
+        if not run or not run[-1].structural:
+            return Architecture(picks)
+        prefix = (*prefix, picks[run[-1].name])
+
+    def resume(choice: Choice) -> Value:
+        return picks[choice.name] if choice.name in picks else decide(choice)
+
+    pick = Discrete(resume)
+    space.graph(pick)
+    if len(runs) < _LIMIT:
+        _remember(runs, pick)
+    return Architecture(pick.picks)
+
+
+def _remember(runs: _Runs, pick: Discrete) -> None:
+    prefix: tuple[Value, ...] = ()
+    run: list[Choice] = []
+    for choice in pick.choices.values():
+        run.append(choice)
+        if choice.structural:
+            runs.setdefault(prefix, run)
+            prefix, run = (*prefix, pick.picks[choice.name]), []
+    runs.setdefault(prefix, run)
+
+
+def _draw(choice: Choice, rng: np.random.Generator) -> Value:
+    return choice.values[rng.integers(len(choice.values))]
+
+
+def sample(space: Space, rng: np.random.Generator) -> Architecture:
+    """An architecture whose every choice is uniform among its values."""
+    return walk(space, lambda choice: _draw(choice, rng))
+
+
+def choices(space: Space, architecture: Architecture) -> list[Choice]:
+    """The choices that an architecture answers, in order."""
+    met: list[Choice] = []
+
+    def decide(choice: Choice) -> Value:
+        met.append(choice)
+        return architecture[choice.name]
+
+    walk(space, decide)
+    return met
+
+
+def mutate(space: Space, parent: Architecture, rng: np.random.Generator) -> Architecture:
+    """``parent`` with one choice, drawn uniformly, changed to another of its values.
+
+    Choices that this brings into being are drawn; those whose value is still allowed keep it.
+    """
+    met = choices(space, parent)
+    if not met:
+        raise HwnasError("the space has nothing to choose, so nothing can be mutated.")
+    changed = met[rng.integers(len(met))]
+    others = [value for value in changed.values if value != parent[changed.name]]
+    value = others[rng.integers(len(others))]
+
+    def decide(choice: Choice) -> Value:
+        if choice.name == changed.name:
+            return value
+        kept = parent.get(choice.name)
+        keep = choice.name in parent and kept in choice.values
+        return kept if keep else _draw(choice, rng)
+
+    return walk(space, decide)
+
+
+def cross(
+    space: Space, mother: Architecture, father: Architecture, rng: np.random.Generator
+) -> Architecture:
+    """Uniform crossover: each choice from a parent drawn at random, where its value is allowed."""
+
+    def decide(choice: Choice) -> Value:
+        parents = (mother, father) if rng.random() < 0.5 else (father, mother)
+        for parent in parents:
+            if choice.name in parent and parent[choice.name] in choice.values:
+                return parent[choice.name]
+        return _draw(choice, rng)
+
+    return walk(space, decide)
+
+
+def neighbours(space: Space, architecture: Architecture) -> Iterator[Architecture]:
+    """Every architecture that differs in one choice; new choices take their first value."""
+    for changed in choices(space, architecture):
+        for value in changed.values:
+            if value == architecture[changed.name]:
+                continue
+
+            def decide(choice: Choice, name: str = changed.name, value: Value = value) -> Value:
+                if choice.name == name:
+                    return value
+                kept = architecture.get(choice.name)
+                keep = choice.name in architecture and kept in choice.values
+                return kept if keep else choice.values[0]
+
+            yield walk(space, decide)
+
+
+def size(space: Space, rng: np.random.Generator, walks: int = 1000) -> tuple[float, bool]:
+    """Number of architectures, and whether it is exact.
+
+    Exact where no choice is structural. Elsewhere Knuth's unbiased estimate (1975): the mean over
+    random walks of the product of the number of values met.
+    """
+
+    def values(choice: Choice) -> int:
+        return len(choice.options) if choice.k is None else comb(len(choice.options), choice.k)
+
+    counts = []
+    for _ in range(walks):
+        met: list[Choice] = []
+
+        def decide(choice: Choice, met: list[Choice] = met) -> Value:
+            met.append(choice)
+            return _draw(choice, rng)
+
+        walk(space, decide)
+        counts.append(float(prod(values(choice) for choice in met)))
+        if not any(choice.structural for choice in met):
+            return counts[0], True
+    return float(np.mean(counts)), False

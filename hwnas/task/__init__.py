@@ -1,0 +1,1 @@
+"""Tasks: data, loss, metric and training recipe, one a file."""
