@@ -17,3 +17,7 @@ class HwnasError(Exception):
 
     def __reduce__(self) -> tuple[type["HwnasError"], tuple[str, str]]:
         return (type(self), (self.message, self.hint))
+
+
+FAILURES = (RuntimeError, ValueError, ArithmeticError, MemoryError, HwnasError)
+"""What a candidate may die of: recorded as its outcome, while the search goes on."""

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from hwnas.core.errors import HwnasError
+from hwnas.core.errors import FAILURES
 from hwnas.core.metric import Metric
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
@@ -15,12 +15,14 @@ class Estimator(ABC):
     """Owns weights and compute: turns proposals into outcomes, as they finish.
 
     ``provides`` names what strategies may need; ``units`` training units make a full evaluation;
-    ``slots`` proposals can be in work at once. A candidate that fails is an outcome with
+    ``slots`` proposals can be in work at once; ``divisible`` says whether proposals may be spread
+    over processes, because no two share weights. A candidate that fails is an outcome with
     ``failed`` set. Keyword-only parameters of the constructor are the options of a pipeline file.
     """
 
     paper: ClassVar[str] = ""
-    provides: ClassVar[frozenset[str]] = frozenset()
+    provides: frozenset[str] = frozenset()
+    divisible: ClassVar[bool] = True
     units: int = 1
     slots: int = 1
 
@@ -33,11 +35,15 @@ class Estimator(ABC):
         return self.setting.task.metrics
 
     def estimate(self, proposals: Iterable[Proposal]) -> Iterator[Outcome]:
-        """Pull a proposal whenever a slot is free; yield outcomes as they finish."""
+        """Pull a proposal whenever a slot is free; yield outcomes as they finish.
+
+        ``proposals`` may end and, after an outcome has been yielded, have more to give: an
+        estimator with several slots asks again, until nothing is running.
+        """
         for proposal in proposals:
             try:
                 outcome = self._estimate(proposal)
-            except (RuntimeError, ValueError, ArithmeticError, MemoryError, HwnasError) as error:
+            except FAILURES as error:
                 outcome = Outcome(proposal, failed=f"{type(error).__name__}: {error}")
             yield outcome
 

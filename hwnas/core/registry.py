@@ -60,20 +60,15 @@ def load(target: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _modules(place: _Place) -> Iterator[tuple[str, str]]:
-    """(module name, family) of every file that may hold a component."""
-    package = importlib.import_module(place.package)
-    for found in pkgutil.iter_modules(package.__path__, f"{place.package}."):
-        if not found.ispkg:
-            yield found.name, ""
-        elif place.families:
-            inner = importlib.import_module(found.name)
-            family = found.name.rpartition(".")[2]
-            yield from (
-                (m.name, family)
-                for m in pkgutil.iter_modules(inner.__path__, f"{found.name}.")
-                if not m.ispkg
-            )
+def _modules(package: str, families: bool) -> Iterator[str]:
+    """The files that may hold a component; those that begin with an underscore do not."""
+    path = importlib.import_module(package).__path__
+    for found in pkgutil.iter_modules(path):
+        name = f"{package}.{found.name}"
+        if found.ispkg and families:
+            yield from _modules(name, False)
+        elif not found.ispkg and not found.name.startswith("_"):
+            yield name
 
 
 def _defined(module: str, base: type[Any]) -> type[Any] | None:
@@ -92,11 +87,12 @@ def discover(kind: Kind) -> dict[str, Component]:
     place = _PLACES[kind]
     base = load(place.base)
     found: dict[str, Component] = {}
-    for module, family in _modules(place):
+    for module in _modules(place.package, place.families):
         cls = _defined(module, base)
         if cls is not None:
             name = module.rpartition(".")[2]
-            found[name] = Component(name, family or name, cls)
+            folder = module.removeprefix(f"{place.package}.").split(".")[0]
+            found[name] = Component(name, folder, cls)
     for point in entry_points(group=f"hwnas.{kind}"):
         found[point.name] = Component(point.name, "plug-in", point.load())
     return dict(sorted(found.items()))

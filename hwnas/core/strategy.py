@@ -65,6 +65,12 @@ class Strategy(ABC):
         spent = self.asked >= self.context.evaluations
         return not self.pending and (spent or self._exhausted)
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How far the search is, for people: (done, total)."""
+        waiting = sum(p.is_trial for p in self.pending.values())
+        return self.asked - waiting, self.context.evaluations
+
     @final
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue identically, the pending proposals included."""

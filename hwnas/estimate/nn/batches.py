@@ -12,7 +12,16 @@ from hwnas.core.errors import HwnasError
 from hwnas.core.tensor_type import TensorType
 from hwnas.task.task import SplitName, Task
 
-DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
+
+
+def training_dtype(device: Device) -> torch.dtype:
+    """Half precision is for deployment: networks that will run in it are trained in single."""
+    return torch.float64 if device.precision == "float64" else torch.float32
+
+
+def derive(*parts: int) -> int:
+    """A seed for torch that depends on every part, the same in every process."""
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
 class Batches:
@@ -40,9 +49,10 @@ class Batches:
         self._task = task
         self._x = torch.from_numpy(data.x[keep]).to(device.kind)
         self._y = torch.from_numpy(data.y[keep]).to(device.kind)
-        self._dtype = DTYPES[device.precision]
+        self._dtype = training_dtype(device)
         self._seed = seed
-        self._size = _resized(task.input, resolution)
+        smaller = resized(task.input, resolution)
+        self._size = None if smaller == task.input else smaller.shape[1:]
         self._orders: dict[int, Tensor] = {}
         self.batch = min(batch or task.recipe.batch, len(self._x))
         self.per_epoch = len(self._x) // self.batch
@@ -58,7 +68,7 @@ class Batches:
             order = torch.from_numpy(rng.permutation(len(self._x)))
             self._orders = {epoch: order.to(self._x.device)}
         rows = self._orders[epoch][at * self.batch : (at + 1) * self.batch]
-        generator = torch.Generator().manual_seed(hash((self._seed, i)) & 0x7FFFFFFF)
+        generator = torch.Generator().manual_seed(derive(self._seed, i))
         x = self._task.augment(self._task.prepare(self._x[rows]), generator)
         return self._fit(x), self._y[rows]
 
@@ -90,8 +100,3 @@ def resized(input: TensorType, resolution: float) -> TensorType:
         return input
     channels, *size = input.shape
     return TensorType((channels, *(max(1, round(s * resolution)) for s in size)), input.dtype)
-
-
-def _resized(input: TensorType, resolution: float) -> tuple[int, ...] | None:
-    smaller = resized(input, resolution)
-    return None if smaller == input else smaller.shape[1:]

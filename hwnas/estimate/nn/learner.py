@@ -1,0 +1,124 @@
+"""Training and scoring one network."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from hwnas.core.device import Device
+from hwnas.core.outcome import Spent
+from hwnas.estimate.nn import checkpoint
+from hwnas.estimate.nn.batches import Batches, derive, training_dtype
+from hwnas.graph.graph import Graph
+from hwnas.space.nn.network import Network
+from hwnas.task.task import Recipe, Task
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate ``lr``: a short linear warm-up, then half a cosine down to zero."""
+
+    lr: float
+    warmup: float = 0.1
+
+    def at(self, step: int, begin: int, end: int) -> float:
+        """The rate of ``step`` in a training that runs from ``begin`` to ``end``."""
+        share = (step - begin + 1) / (end - begin + 1)
+        if share < self.warmup:
+            return self.lr * share / self.warmup
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (share - self.warmup) / (1 - self.warmup)))
+
+
+class Learner:
+    """A network with its optimiser and what was spent on it; can be kept and taken up again."""
+
+    def __init__(
+        self, graph: Graph, task: Task, device: Device, seed: int, lr: float | None = None
+    ) -> None:
+        recipe: Recipe = task.recipe
+        self._task = task
+        self._device = device
+        self._schedule = Schedule(lr or recipe.lr)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed))
+            network = Network(graph)
+        self.network: nn.Module = network.to(
+            device.kind, training_dtype(device), memory_format=torch.channels_last
+        )
+        self._optimiser = torch.optim.SGD(
+            self.network.parameters(),
+            lr=self._schedule.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=True,
+        )
+        self.spent = Spent()
+        self.curve: tuple[float, ...] = ()
+
+    def train(self, batches: Batches, epochs: int, total: int) -> None:
+        """Train ``epochs`` more, of ``total`` that the schedule is made for.
+
+        Training that goes on beyond ``total`` gets a schedule of its own. Adds the mean training
+        loss of each epoch to ``curve``. Raises ArithmeticError if the loss is no longer finite.
+        """
+        started = time.perf_counter()
+        first = self.spent.steps
+        last = first + epochs * batches.per_epoch
+        planned = total * batches.per_epoch
+        begin, end = (0, planned) if last <= planned else (first, last)
+        self.network.train()
+        for epoch in range(epochs):
+            loss_sum = torch.zeros((), device=self._device.kind)
+            for step in range(batches.per_epoch):
+                number = first + epoch * batches.per_epoch + step
+                for group in self._optimiser.param_groups:
+                    group["lr"] = self._schedule.at(number, begin, end)
+                loss_sum += self._step(*batches.training(number))
+            mean = float(loss_sum) / batches.per_epoch
+            if not math.isfinite(mean):
+                raise ArithmeticError(f"training loss is {mean} after {epoch + 1} epochs")
+            self.curve += (mean,)
+        seconds = self.spent.seconds + time.perf_counter() - started
+        self.spent = Spent(self.spent.train + epochs, last, seconds)
+
+    def _step(self, x: Tensor, y: Tensor) -> Tensor:
+        self._optimiser.zero_grad(set_to_none=True)
+        loss = self._task.loss(self.network(x), y)
+        loss.backward()
+        self._optimiser.step()
+        return loss.detach()
+
+    @torch.inference_mode()
+    def score(self, batches: Batches, limit: int | None = None) -> Mapping[str, float]:
+        """The task's metrics over a split, or its first ``limit`` batches."""
+        self.network.eval()
+        scored = [(self.network(x), y) for x, y in batches.scoring(limit)]
+        outputs, targets = (torch.cat(parts) for parts in zip(*scored, strict=True))
+        return self._task.score(outputs, targets)
+
+    def save(self, path: Path) -> None:
+        """Keep weights, momentum and what was spent."""
+        tensors = {f"weights.{name}": t for name, t in self.network.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            momentum = self._optimiser.state[parameter].get("momentum_buffer")
+            if momentum is not None:
+                tensors[f"momentum.{name}"] = momentum
+        spent = self.spent
+        facts = {"spent": [spent.train, spent.steps, spent.seconds], "curve": self.curve}
+        checkpoint.save(path, tensors, facts)
+
+    def load(self, path: Path) -> None:
+        """The inverse of :meth:`save`, for the same graph."""
+        tensors, facts = checkpoint.load(path)
+        weights = {n[8:]: t for n, t in tensors.items() if n.startswith("weights.")}
+        self.network.load_state_dict(weights)
+        for name, parameter in self.network.named_parameters():
+            momentum = tensors.get(f"momentum.{name}")
+            if momentum is not None:
+                self._optimiser.state[parameter]["momentum_buffer"] = momentum.to(parameter)
+        self.spent = Spent(*facts["spent"])
+        self.curve = tuple(facts["curve"])

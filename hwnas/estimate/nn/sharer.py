@@ -1,0 +1,164 @@
+"""The weights of a supernet: steps, gradients in the mixture, scores."""
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.mixture import Mixture
+from hwnas.core.outcome import Spent
+from hwnas.core.setting import Setting
+from hwnas.estimate.nn import checkpoint
+from hwnas.estimate.nn.batches import Batches, derive, training_dtype
+from hwnas.estimate.nn.learner import Schedule
+from hwnas.space.nn.supernet import Supernet
+
+Point = Architecture | Mixture
+_CLIP = 5.0  # DARTS, section 3.1
+
+
+class Sharer:
+    """A supernet trained by SGD with momentum, on whatever points it is given."""
+
+    def __init__(
+        self, setting: Setting, horizon: int, batch: int | None, lr: float | None, recalibrate: int
+    ) -> None:
+        task, device = setting.task, setting.device
+        self._task = task
+        self._device = device
+        self._horizon = horizon
+        self._recalibrate = recalibrate
+        self._momentum = task.recipe.momentum
+        self._decay = task.recipe.weight_decay
+        self._schedule = Schedule(lr or task.recipe.lr, warmup=0.0)
+        self._train = Batches(task, "train", device, setting.seed, batch=batch)
+        self._valid = Batches(task, "valid", device, setting.seed + 1, batch=batch)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(setting.seed))
+            supernet = Supernet(setting.space)
+        self.supernet = supernet.to(
+            device.kind, training_dtype(device), memory_format=torch.channels_last
+        )
+        self._names = [name for name, _ in self.supernet.named_parameters()]
+        self._parameters = [p for _, p in self.supernet.named_parameters()]
+        self._momenta = [torch.zeros_like(p) for p in self._parameters]
+        self.spent = Spent()
+
+    def weights(self, point: Point) -> dict[str, Tensor]:
+        """The mixture as tensors, choice -> ``[n_options]``."""
+        dtype, kind = training_dtype(self._device), self._device.kind
+        return {
+            name: torch.tensor(point.weights(choice), dtype=dtype, device=kind)
+            for name, choice in self.supernet.choices.items()
+        }
+
+    def step(self, point: Point) -> None:
+        """One step of SGD on the next training batch. ArithmeticError if the loss is not finite."""
+        started = time.perf_counter()
+        self.supernet.train()
+        x, y = self._train.training(self.spent.steps)
+        outputs = self.supernet(x, self.weights(point), self.supernet.active(point))
+        loss = self._task.loss(outputs, y)
+        if not math.isfinite(loss.item()):
+            raise ArithmeticError(f"supernet loss is {loss.item()} at step {self.spent.steps}")
+        # Options that were not computed have no gradient; weight decay leaves them alone too.
+        found = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        used = [i for i, gradient in enumerate(found) if gradient is not None]
+        gradients = [gradient for gradient in found if gradient is not None]
+        self._descend(
+            [self._parameters[i] for i in used], [self._momenta[i] for i in used], gradients
+        )
+        steps = self.spent.steps + 1
+        self.spent = Spent(steps, steps, self.spent.seconds + time.perf_counter() - started)
+
+    @torch.no_grad()
+    def _descend(
+        self, parameters: list[nn.Parameter], momenta: list[Tensor], gradients: list[Tensor]
+    ) -> None:
+        norm = nn.utils.get_total_norm(gradients)
+        torch._foreach_mul_(gradients, (_CLIP / (norm + 1e-6)).clamp(max=1.0))
+        torch._foreach_add_(gradients, parameters, alpha=self._decay)
+        torch._foreach_mul_(momenta, self._momentum)
+        torch._foreach_add_(momenta, gradients)
+        torch._foreach_add_(parameters, momenta, alpha=-self._rate)
+
+    @property
+    def _rate(self) -> float:
+        return self._schedule.at(min(self.spent.steps, self._horizon - 1), 0, self._horizon)
+
+    def gradient(self, point: Point, order: int) -> tuple[float, dict[str, np.ndarray]]:
+        """Validation loss, and its gradient in the mixture, choice -> ``[n_options]``.
+
+        Order 2 goes through the step that the next training batch would take, momentum and decay
+        included, and leaves the weights as they are.
+        """
+        self.supernet.train()
+        mixture = {name: w.requires_grad_() for name, w in self.weights(point).items()}
+        active = self.supernet.active(point)
+        parameters: Mapping[str, Tensor] = dict(zip(self._names, self._parameters, strict=True))
+        if order == 2:
+            parameters = self._unrolled(mixture, active)
+        x, y = self._valid.training(self.spent.steps)
+        outputs = functional_call(self.supernet, dict(parameters), (x, mixture, active))
+        loss = self._task.loss(outputs, y)
+        found = torch.autograd.grad(loss, list(mixture.values()), materialize_grads=True)
+        gradients = {
+            name: gradient.double().cpu().numpy()
+            for name, gradient in zip(mixture, found, strict=True)
+        }
+        return loss.item(), gradients
+
+    def _unrolled(
+        self, mixture: Mapping[str, Tensor], active: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, Tensor]:
+        """The weights after one virtual step, as a differentiable function of the mixture."""
+        x, y = self._train.training(self.spent.steps)
+        loss = self._task.loss(self.supernet(x, mixture, active), y)
+        found = torch.autograd.grad(
+            loss, self._parameters, create_graph=True, materialize_grads=True
+        )
+        steps = zip(self._names, self._parameters, self._momenta, found, strict=True)
+        return {
+            name: w - self._rate * (self._momentum * momentum + gradient + self._decay * w)
+            for name, w, momentum, gradient in steps
+        }
+
+    @torch.no_grad()
+    def score(self, point: Point, limit: int | None) -> dict[str, float]:
+        """The task's validation metrics with batch-norm statistics of this point."""
+        weights, active = self.weights(point), self.supernet.active(point)
+        norms = [m for m in self.supernet.modules() if isinstance(m, nn.BatchNorm2d)]
+        self.supernet.train()
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean over the batches that follow
+        for i in range(self._recalibrate):
+            self.supernet(self._train.training(i)[0], weights, active)
+        for norm in norms:
+            norm.momentum = 0.1
+        self.supernet.eval()
+        scored = [(self.supernet(x, weights, active), y) for x, y in self._valid.scoring(limit)]
+        outputs, targets = (torch.cat(parts) for parts in zip(*scored, strict=True))
+        return dict(self._task.score(outputs, targets))
+
+    def save(self, path: Path) -> None:
+        """Keep supernet, momentum and step count."""
+        tensors = {f"weights.{name}": t for name, t in self.supernet.state_dict().items()}
+        momenta = zip(self._names, self._momenta, strict=True)
+        tensors |= {f"momentum.{name}": t for name, t in momenta}
+        checkpoint.save(path, tensors, {"steps": self.spent.steps, "seconds": self.spent.seconds})
+
+    def load(self, path: Path) -> None:
+        """The inverse of :meth:`save`."""
+        tensors, facts = checkpoint.load(path)
+        weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n[0] == "w"}
+        self.supernet.load_state_dict(weights)
+        for name, momentum in zip(self._names, self._momenta, strict=True):
+            momentum.copy_(tensors[f"momentum.{name}"])
+        self.spent = Spent(facts["steps"], facts["steps"], facts["seconds"])

@@ -1,0 +1,64 @@
+"""The trials of a run and their front."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from hwnas.core.objective import Objectives
+from hwnas.core.outcome import Outcome
+from hwnas.core.pareto import front, hypervolume
+
+
+class Archive:
+    """Keeps the non-dominated feasible trials of full fidelity, and the hypervolume over time.
+
+    ``units`` training units make full fidelity: scores of less are kept but never compared with
+    them. ``reference`` bounds the hypervolume, in the natural units and order of ``objectives``.
+    """
+
+    def __init__(self, objectives: Objectives, units: int, reference: Mapping[str, float]) -> None:
+        self.objectives = objectives
+        self._units = units
+        self.reference = [reference[o.name] for o in objectives]
+        self._signed = objectives.values(reference)
+        self.trials: list[Outcome] = []
+        self._front: list[Outcome] = []
+        self.hypervolume = 0.0
+        self.failed = 0
+
+    def extend(self, outcomes: Iterable[Outcome]) -> list[tuple[int, float]]:
+        """Add trials; the points (evaluations, hypervolume) that this adds to the curve."""
+        curve = []
+        for outcome in outcomes:
+            self._add(outcome)
+            curve.append((len(self.trials), self.hypervolume))
+        return curve
+
+    def _add(self, outcome: Outcome) -> None:
+        self.trials.append(outcome)
+        if outcome.failed is not None:
+            self.failed += 1
+            return
+        if outcome.spent.train < self._units or self.objectives.violation(outcome.metrics) > 0:
+            return
+        candidates = [*self._front, outcome]
+        values = np.array([self.objectives.values(o.metrics) for o in candidates])
+        kept = front(values, np.zeros(len(values)))
+        if kept[-1] == len(self._front):  # the new one is not dominated
+            self._front = [candidates[i] for i in kept]
+            self.hypervolume = hypervolume(values[kept], self._signed)
+
+    @property
+    def front(self) -> list[Outcome]:
+        """The non-dominated feasible trials, best first by the first objective."""
+        first = self.objectives[0]
+        return sorted(self._front, key=lambda o: first.sign * o.metrics[first.name])
+
+    @property
+    def share(self) -> float:
+        """The hypervolume as a share of the box between the ideal point zero and the reference.
+
+        Meant for people; zero where an objective is to be maximised or a bound is not positive.
+        """
+        box = float(np.prod(self._signed)) if (self._signed > 0).all() else 0.0
+        return self.hypervolume / box if box else 0.0

@@ -1,0 +1,48 @@
+"""The base of metrics that are sums over a network's operations."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.mixture import Mixture
+from hwnas.core.outcome import Outcome
+from hwnas.core.profiler import Profiler
+from hwnas.core.tensor_type import TensorType
+from hwnas.graph.op import Op
+from hwnas.profile.expectation import Expectation
+from hwnas.space.replay import build
+
+
+class Additive(Profiler):
+    """One metric, the sum of :meth:`cost` over the operations.
+
+    A mixture gets the expectation and, where its proposal wants a gradient, the gradient.
+    """
+
+    @abstractmethod
+    def cost(self, op: Op, *inputs: TensorType) -> float:
+        """What one operation adds, in the metric's unit."""
+
+    def measure(self, architecture: Architecture) -> Mapping[str, float]:
+        """The sum over the stand-alone network."""
+        graph = build(self.setting.space, architecture)
+        costs = (self.cost(n.op, *[i.type for i in n.inputs]) for n in graph if n.op is not None)
+        return {self.metrics[0].name: float(sum(costs))}
+
+    def complete(self, outcome: Outcome) -> Outcome:
+        """The outcome with the metric, or its expectation and gradient; failed ones unchanged."""
+        point = outcome.proposal.point
+        if outcome.failed is not None or not isinstance(point, Mixture):
+            return super().complete(outcome)
+        name = self.metrics[0].name
+        value, gradient = self._expectation(point)
+        metrics = {**outcome.metrics, name: value}
+        if not outcome.proposal.gradient:
+            return replace(outcome, metrics=metrics)
+        return replace(outcome, metrics=metrics, gradients={**outcome.gradients, name: gradient})
+
+    @cached_property
+    def _expectation(self) -> Expectation:
+        return Expectation(self.setting.space, self.cost)

@@ -1,0 +1,79 @@
+"""A network loaded on its device, ready to be called again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hwnas.core.device import Device
+from hwnas.core.errors import HwnasError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hwnas.graph.graph import Graph
+
+
+def require(device: Device) -> None:
+    """Raises :class:`HwnasError` where this process cannot run on ``device`` with torch."""
+    import torch
+
+    if device.runtime != "torch":
+        raise HwnasError(
+            f"device.runtime: torch is timed here, got {device.runtime!r}.",
+            "Set device.runtime: torch; the export stage measures winners in ONNX Runtime.",
+        )
+    if device.kind == "cuda" and not torch.cuda.is_available():
+        raise HwnasError(
+            "device.kind: 'cuda' is asked for but torch sees no GPU.",
+            "Set device.kind: cpu, or install a CUDA build of torch and its driver.",
+        )
+    if device.batch < 1 or device.threads < 1:
+        raise HwnasError(
+            f"device: batch ({device.batch}) and threads ({device.threads}) must be at least 1."
+        )
+
+
+def runner(graph: Graph, device: Device) -> Callable[[], Tensor]:
+    """Calls the network on a fixed random batch, in inference mode; its weights are random.
+
+    Images and filters lie channels-last, the layout in which both oneDNN and cuDNN are fast.
+    """
+    import torch
+
+    from hwnas.space.nn.network import Network
+
+    dtype: torch.dtype = getattr(torch, device.precision)
+    with torch.random.fork_rng(devices=[]):  # measuring must not change a search's randomness
+        torch.random.default_generator.manual_seed(0)
+        network = Network(graph).eval()
+        shape = (device.batch, *graph.input.type.shape)
+        x = torch.randn(shape)
+    given: torch.dtype = getattr(torch, graph.input.type.dtype)
+    x = x.to(dtype) if given.is_floating_point else torch.zeros(shape, dtype=given)
+    x = x.to(device.kind)
+    network = network.to(device.kind, dtype)
+    if x.dim() == 4:
+        x = x.contiguous(memory_format=torch.channels_last)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def run() -> Tensor:
+        with torch.inference_mode():
+            result: Tensor = network(x)
+        return result
+
+    return run
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """``count`` CPU threads for torch inside, the former number after."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

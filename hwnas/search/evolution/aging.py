@@ -1,0 +1,81 @@
+"""Regularised (aging) evolution."""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.context import Context
+from hwnas.core.errors import HwnasError
+from hwnas.core.outcome import Outcome
+from hwnas.core.preference import Preference
+from hwnas.core.proposal import Proposal
+from hwnas.core.strategy import Strategy
+from hwnas.space.moves import mutate, sample
+
+
+class Aging(Strategy):
+    """Tournament, one mutation, and the oldest dies, however good it is.
+
+    A random population of ``population`` is followed by mutants of the best of ``sample`` members
+    drawn with replacement (Algorithm 1). With several objectives each tournament is judged under
+    a preference of its own.
+    """
+
+    paper = "Real et al. 2019, Regularized evolution for image classifiers, arXiv:1802.01548"
+
+    def __init__(self, context: Context, *, population: int = 100, sample: int = 25) -> None:
+        super().__init__(context)
+        if not 1 <= sample <= population:
+            raise HwnasError(
+                f"search.sample: must be from 1 to the population ({population}), got {sample}."
+            )
+        self._size = population
+        self._sample = sample
+        self._begun = 0
+        self._preference = Preference(context.objectives)
+        self._population: deque[tuple[Architecture, dict[str, float]]] = deque(maxlen=population)
+
+    def _ask(self, n: int) -> list[Proposal]:
+        proposals = []
+        for _ in range(n):
+            if self._begun < self._size:
+                self._begun += 1
+                child = sample(self.context.space, self.context.rng)
+            elif self._population:
+                child = mutate(self.context.space, self._parent(), self.context.rng)
+            else:
+                break
+            proposals.append(self.context.propose(child))
+        return proposals
+
+    def _parent(self) -> Architecture:
+        rng = self.context.rng
+        preference = self._preference.draw(rng)
+        drawn = rng.integers(len(self._population), size=self._sample)
+        members = [self._population[i] for i in drawn]
+        return min(members, key=lambda m: self._preference.value(m[1], preference))[0]
+
+    def _tell(self, outcome: Outcome) -> None:
+        metrics = {o.name: outcome.metrics[o.name] for o in self.context.objectives}
+        self._preference.observe(metrics)
+        architecture = outcome.proposal.point
+        assert isinstance(architecture, Architecture)
+        self._population.append((architecture, metrics))  # a full deque drops its oldest
+
+    def _lost(self, outcome: Outcome) -> None:
+        if not self._population:  # nobody to mutate: draw another
+            self._begun = min(self._begun, self._size - 1)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "begun": self._begun,
+            "preference": self._preference.state_dict(),
+            "population": [[a.to_json(), m] for a, m in self._population],
+        }
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        self._begun = state["begun"]
+        self._preference.load_state_dict(state["preference"])
+        self._population.clear()
+        self._population.extend((Architecture.from_json(a), m) for a, m in state["population"])
