@@ -17,11 +17,11 @@ help:  ## show this list
 install: $(STAMP)  ## make .venv with the tested versions of everything
 
 $(STAMP): pyproject.toml constraints.txt
-	@echo "Installing hwnas into $(VENV): about 2 minutes and 7 GB the first time (torch with CUDA)."
+	@echo "Installing hwnas into $(VENV): a few minutes and 7 GB the first time (torch with CUDA)."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "hwnas needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check \
 		-c constraints.txt -e '.[dev]'
 	@touch $@
 

@@ -2,9 +2,9 @@
 
     python benchmarks/export.py
 
-writes ``benchmarks/results/export.json``. Exports are repeated, the first (with what torch must
-import for it) apart; the two files are timed in ONNX Runtime in turn, so that drift of the machine
-meets both alike.
+writes ``benchmarks/results/export.json``. Exports are repeated, the first apart, as that of the
+first case holds what torch imports for it; the two files are timed in ONNX Runtime in turn, so that
+drift of the machine meets both alike.
 """
 
 import gc
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -30,7 +30,7 @@ from hwnas.space.nas_bench_201 import NasBench201, from_string
 from hwnas.space.nn.network import Network
 
 RESULTS = Path(__file__).parent / "results" / "export.json"
-EXPORTERS = ("torchscript", "dynamo")
+EXPORTERS: tuple[Literal["torchscript", "dynamo"], ...] = ("torchscript", "dynamo")
 REPEATS = 5  # exports, the first not counted
 WARM_UP = 50  # runs of each file
 ROUNDS = 400  # timed runs of each file
@@ -49,12 +49,11 @@ def trained(space: NasBench201, architecture: Architecture) -> dict[str, np.ndar
     """
     torch.manual_seed(0)
     network = Network(replay.build(space, architecture))
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.normal_(module.running_mean, std=0.1)
-            torch.nn.init.uniform_(module.running_var, 0.5, 2)
-            torch.nn.init.uniform_(module.weight, 0.5, 2)
-            torch.nn.init.normal_(module.bias, std=0.1)
+    for name, value in network.state_dict().items():
+        if value.dim() == 1 and name.endswith(("weight", "running_var")):
+            value.uniform_(0.5, 2)
+        elif value.dim() == 1:
+            value.normal_(std=0.1)
     return {name: value.numpy() for name, value in network.state_dict().items()}
 
 
@@ -95,7 +94,7 @@ def compare(space: NasBench201, folder: Path) -> dict[str, Any]:
     with torch.no_grad():
         expected = load(space, architecture, weights)(torch.from_numpy(x)).numpy()
     result: dict[str, Any] = {}
-    sessions = {}
+    sessions: dict[str, Session] = {}
     for name in EXPORTERS:
         exporter = Onnx(space, exporter=name)
         path = folder / f"{name}.onnx"
@@ -116,12 +115,20 @@ def compare(space: NasBench201, folder: Path) -> dict[str, Any]:
     return result
 
 
+def processor() -> str:
+    """The name of the CPU, where Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
 def main() -> None:
     """Run every case and write the results."""
     torch.set_num_threads(1)
     report: dict[str, Any] = {
         "conditions": {
-            "processor": platform.processor() or platform.machine(),
+            "processor": processor(),
             "threads": 1,
             "batch": 1,
             "precision": "float32",

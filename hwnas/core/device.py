@@ -1,5 +1,6 @@
 """Where a network must run, and how."""
 
+import os
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -17,3 +18,8 @@ class Device:
     def conditions(self) -> dict[str, Any]:
         """As written beside each measured number."""
         return asdict(self)
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,8 +10,8 @@ from typing import Any, Literal
 class Event:
     """Something happened in ``stage``.
 
-    ``kind``: the stage ``start``\\ s with ``total`` steps ahead, makes ``progress`` to ``done`` of
-    them, has something to ``say``, was ``skip``\\ ped, or is ``end``\\ ed. ``values`` are named figures.
+    ``kind``: it starts with ``total`` steps ahead, makes progress to ``done`` of them, has
+    something to say, was skipped, or has ended. ``values`` are named figures.
     """
 
     stage: str

@@ -40,7 +40,8 @@ class Shared(Estimator):
         super().__init__(setting)
         if horizon < 1 or recalibrate < 1:
             raise HwnasError(
-                f"estimator: horizon ({horizon}) and recalibrate ({recalibrate}) must be at least 1."
+                f"estimator: horizon ({horizon}) and recalibrate ({recalibrate}) must be at"
+                " least 1."
             )
         import torch
 

@@ -53,7 +53,7 @@ def select(candidates: Sequence[Metrics], objectives: Objectives, rule: str) -> 
     passes them least is taken and the note says so. Raises :class:`HwnasError` for a rule that
     cannot be read or met.
     """
-    limits = _parse(rule)
+    limits = parse(rule)
     names = [o.name for o in objectives]
     rows = [
         i
@@ -108,7 +108,7 @@ def shortlist(values: np.ndarray, n: int) -> list[int]:
     return chosen
 
 
-def _parse(rule: str) -> list[_Limit]:
+def parse(rule: str) -> list[_Limit]:
     if rule.strip() in ("knee", "all"):
         return []
     limits = []

@@ -43,16 +43,17 @@ class Picture:
 
 
 def leaf(node: Node, times: int) -> Picture:
-    kind = kind(node)
-    fill, border = _colour(kind)
+    """A node that stands for ``times`` like it: a box with label and type, a sum a circle."""
+    what = kind(node)
+    fill, border = _colour(what)
     label = node.op.label if node.op else "input"
     hint = f"<title>{escape(f'{node.id}: {node.op or label} → {node.type}')}</title>"
     group = f'<g data-id="{escape(node.id)}" data-times="{times}">{hint}'
-    if kind == "Sum":
+    if what == "Sum":
         svg = f'<circle cx="12" cy="12" r="11" fill="{fill}" stroke="{border}"/>'
         return Picture(f"{group}{svg}{text(12, 17, '+', 15, INK)}</g>", 24, 24)
     type = _type(node.type)
-    zero = kind == "Zero"
+    zero = what == "Zero"
     width = max(wide(label, 13), 0 if zero else wide(type, 11)) + 20
     height = 26.0 if zero else 40.0
     dashes = ' stroke-dasharray="4 3"' if zero else ""
@@ -83,33 +84,28 @@ def _type(type: TensorType) -> str:
     return shape if type.dtype == "float32" else f"{shape} {type.dtype}"
 
 
-def wide(text: str, size: float) -> float:
+def wide(words: str, size: float) -> float:
     """An upper estimate of a text's width, as fonts differ."""
-    return len(text) * size * 0.62
+    return len(words) * size * 0.62
 
 
 def text(
-    x: float,
-    y: float,
-    text: str,
-    size: int,
-    fill: str,
-    *,
-    anchor: str = "middle",
-    bold: bool = False,
+    x: float, y: float, words: str, size: int, fill: str, anchor: str = "middle", weight: int = 400
 ) -> str:
-    weight = ' font-weight="600"' if bold else ""
+    """Words on the base line ``y``, with a halo over edges where they start there."""
+    halo = ' paint-order="stroke" stroke="#fff" stroke-width="4"' if anchor == "start" else ""
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{fill}"'
-        f' text-anchor="{anchor}"{weight}>{escape(text)}</text>'
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" fill="{fill}"'
+        f' text-anchor="{anchor}"{halo}>{escape(words)}</text>'
     )
 
 
 def moved(svg: str, x: float, y: float) -> str:
+    """``svg`` drawn from (x, y)."""
     return f'<g transform="translate({x:.1f} {y:.1f})">{svg}</g>'
 
 
-def edge(route: Sequence[Point], arrow: bool, faint: bool) -> str:
+def edge(route: Sequence[Point], arrow: bool = False, faint: bool = False) -> str:
     """Straight down within layers, bent between them, with a head where it meets a box."""
     path = f"M{route[0][0]:.1f} {route[0][1]:.1f}"
     for (x0, y0), (x1, y1) in pairwise(route):

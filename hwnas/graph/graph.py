@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from types import TracebackType
 
 from hwnas.core.choice import Choice
 from hwnas.core.errors import HwnasError
@@ -64,9 +63,7 @@ class _Scope:
         self._outer = self._graph.prefix
         self._graph.prefix = f"{self._outer}{self._name}/"
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._graph.prefix = self._outer
 
 
@@ -96,16 +93,16 @@ class Graph:
         if not inputs:
             raise HwnasError(f"node {id!r}: {op} has no input.")
         gates: Gates = ()
-        if not isinstance(op, Sum):  # a sum applies the gates of its terms; others hand them on
-            for node in inputs:
-                gates += tuple(g for g in node.gates if g not in gates)
-            if gates and len(inputs) > 1:
+        if op.__class__ is not Sum:  # a sum applies the gates of its terms; others hand them on
+            gates = inputs[0].gates
+            if any(node.gates != gates for node in inputs):
+                chosen = next(node.gates for node in inputs if node.gates)[0][0]
                 raise HwnasError(
-                    f"node {id!r}: {op} joins inputs that {gates[0][0].name!r} chooses.",
+                    f"node {id!r}: {op} joins inputs that {chosen.name!r} chooses.",
                     "Only a sum can be relaxed over a choice of inputs: sum them instead.",
                 )
         try:
-            type = infer(op, *(node.type for node in inputs))
+            type = infer(op, *[node.type for node in inputs])
         except HwnasError as error:
             raise HwnasError(f"node {id!r}: {error.message}", error.hint) from None
         node = Node(self, id, op, inputs, type, gates)

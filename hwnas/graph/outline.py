@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 
 from hwnas.graph.graph import Graph, Node
 
@@ -14,12 +15,16 @@ Edge = tuple[str, str]
 
 @dataclass
 class Block:
-    """A scope: nodes and inner blocks in topological order, standing for ``times`` like it."""
+    """A scope: nodes and inner blocks in topological order, standing for ``times`` like it.
+
+    ``last`` names the last of those; ``ids`` are the nodes inside, those not shown included.
+    """
 
     name: str
     children: list[Block | Node] = field(default_factory=list)
     times: int = 1
     last: str = ""
+    ids: frozenset[str] = frozenset()
 
     def nodes(self) -> Iterator[Node]:
         """Every node inside, at any depth."""
@@ -41,7 +46,7 @@ def outline(graph: Graph, depth: int = 2) -> tuple[Block, list[Edge]]:
     root = _nest("", nodes, 0, depth, edges)
     stands: dict[str, str] = {}
     inner: set[Edge] = set()
-    _merge(root, set(edges), stands, inner)
+    _merge(root, edges, stands, inner)
     root.children = [unwrapped for child in root.children for unwrapped in _unwrap(child)]
 
     def shown(id: str) -> str:
@@ -54,63 +59,93 @@ def outline(graph: Graph, depth: int = 2) -> tuple[Block, list[Edge]]:
 
 
 def _nest(prefix: str, nodes: list[Node], level: int, depth: int, edges: list[Edge]) -> Block:
-    block = Block(prefix.rstrip("/").rpartition("/")[2])
     scopes: dict[str, list[Node]] = {}
     for node in nodes:
         scope, slash, _ = node.id[len(prefix) :].partition("/")
-        scopes.setdefault(scope + slash if level < depth else node.id, []).append(node)
-    whole = {name for name, inside in scopes.items() if name.endswith("/") and len(inside) > 1}
-    while True:  # a scope that is left and entered again is no block: show its nodes loose
-        unit = {
-            n.id: name if name in whole else n.id for name, inside in scopes.items() for n in inside
-        }
-        sorter: TopologicalSorter[str] = TopologicalSorter({unit[n.id]: () for n in nodes})
-        for a, b in edges:
-            if a in unit and b in unit and unit[a] != unit[b]:
-                sorter.add(unit[b], unit[a])
-        try:
-            sorter.prepare()
-        except CycleError as error:
-            whole -= set(error.args[1])
-        else:
-            break
-    done: set[str] = set()
-    for node in nodes:
-        name = unit[node.id]
-        if name not in whole:
-            block.children.append(node)
-        elif name not in done:
-            done.add(name)
-            block.children.append(_nest(prefix + name, scopes[name], level + 1, depth, edges))
-    return block
+        if slash and level < depth:
+            scopes.setdefault(scope + slash, []).append(node)
+    # A scope that is left and entered again is no block: its nodes are shown loose. So are those
+    # of scopes that are sound alone but lead in a circle together.
+    whole = {
+        name: inside
+        for name, inside in scopes.items()
+        if len(inside) > 1 and not _circle(_units(nodes, {name: inside}), edges)
+    }
+    while circle := _circle(_units(nodes, whole), edges):
+        whole = {name: inside for name, inside in whole.items() if name not in circle}
+    order = _topological(_units(nodes, whole), edges)
+    loose = {node.id: node for node in nodes}
+    name = prefix.rstrip("/").rpartition("/")[2]
+    return Block(
+        name,
+        [
+            _nest(prefix + u, whole[u], level + 1, depth, edges) if u in whole else loose[u]
+            for u in order
+        ],
+        ids=frozenset(loose),
+    )
 
 
-def _merge(block: Block, edges: set[Edge], stands: dict[str, str], inner: set[Edge]) -> None:
+def _units(nodes: list[Node], whole: dict[str, list[Node]]) -> dict[str, str]:
+    """The unit that each node is drawn in: its scope if that is a block, itself otherwise."""
+    unit = {node.id: node.id for node in nodes}
+    unit.update((node.id, name) for name, inside in whole.items() for node in inside)
+    return unit
+
+
+def _sorter(unit: dict[str, str], edges: list[Edge]) -> TopologicalSorter[str]:
+    sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(unit.values(), ()))
+    for a, b in edges:
+        if a in unit and b in unit and unit[a] != unit[b]:
+            sorter.add(unit[b], unit[a])
+    return sorter
+
+
+def _circle(unit: dict[str, str], edges: list[Edge]) -> set[str]:
+    """Units that lead to one another; none if they can be drawn from top to bottom."""
+    try:
+        _sorter(unit, edges).prepare()
+    except CycleError as error:
+        return set(error.args[1])
+    return set()
+
+
+def _topological(unit: dict[str, str], edges: list[Edge]) -> list[str]:
+    """The units so that all edges lead forward, otherwise as they come."""
+    sorter = _sorter(unit, edges)
+    sorter.prepare()
+    rank = {u: i for i, u in enumerate(dict.fromkeys(unit.values()))}
+    ready: list[tuple[int, str]] = []
+    order: list[str] = []
+    while sorter.is_active():
+        for u in sorter.get_ready():
+            heappush(ready, (rank[u], u))
+        order.append(heappop(ready)[1])
+        sorter.done(order[-1])
+    return order
+
+
+def _merge(block: Block, edges: list[Edge], stands: dict[str, str], inner: set[Edge]) -> None:
     """Let the first of each run of equal blocks stand for the rest, innermost blocks first."""
+    kept: list[Block | Node] = []
+    before: frozenset[str] = frozenset()  # the ids of the block before, and of the run it is in
+    run: frozenset[str] = frozenset()
     for child in block.children:
         if isinstance(child, Block):
             _merge(child, edges, stands, inner)
-    kept: list[Block | Node] = []
-    before: list[Node] = []  # the block before, in full
-    run: set[str] = set()
-    for child in block.children:
         first = kept[-1] if kept else None
-        if isinstance(child, Block) and isinstance(first, Block) and before:
-            own = list(child.nodes())
-            ids = {n.id for n in own}
-            links = [(a, b) for a, b in edges if a in run and b in ids]
-            fed = any(a == n.id for a, _ in links for n in before)
-            if fed and _like(first, child):
-                stands.update((n.id, f.id) for n, f in zip(own, first.nodes(), strict=True))
+        if isinstance(child, Block) and isinstance(first, Block) and _like(first, child):
+            links = [(a, b) for a, b in edges if a in run and b in child.ids]
+            if any(a in before for a, _ in links):
+                shown = zip(child.nodes(), first.nodes(), strict=True)
+                stands.update((node.id, other.id) for node, other in shown)
                 inner.update(links)
-                run |= ids
                 first.times += 1
                 first.last = child.name
-                before = own
+                before, run = child.ids, run | child.ids
                 continue
         kept.append(child)
-        before = list(child.nodes()) if isinstance(child, Block) else []
-        run = {n.id for n in before}
+        before = run = child.ids if isinstance(child, Block) else frozenset()
     block.children = kept
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from hwnas.core.objective import Objectives
 from hwnas.core.outcome import Outcome
-from hwnas.core.pareto import front, hypervolume
+from hwnas.core.pareto import front, hypervolume, order
 
 
 class Archive:
@@ -24,29 +24,51 @@ class Archive:
         self.trials: list[Outcome] = []
         self._front: list[Outcome] = []
         self.hypervolume = 0.0
+        self.curve: list[tuple[int, float]] = []
         self.failed = 0
 
     def extend(self, outcomes: Iterable[Outcome]) -> list[tuple[int, float]]:
-        """Add trials; the points (evaluations, hypervolume) that this adds to the curve."""
-        curve = []
+        """Add trials; the points (evaluations, hypervolume) that this adds to ``curve``."""
+        known = len(self.curve)
         for outcome in outcomes:
             self._add(outcome)
-            curve.append((len(self.trials), self.hypervolume))
-        return curve
+            self.curve.append((len(self.trials), self.hypervolume))
+        return self.curve[known:]
+
+    def is_full(self, outcome: Outcome) -> bool:
+        """Whether a trial had its full training, so that it can be compared."""
+        return outcome.spent.train >= self._units
 
     def _add(self, outcome: Outcome) -> None:
         self.trials.append(outcome)
         if outcome.failed is not None:
             self.failed += 1
             return
-        if outcome.spent.train < self._units or self.objectives.violation(outcome.metrics) > 0:
+        if not self.is_full(outcome) or self.objectives.violation(outcome.metrics) > 0:
             return
         candidates = [*self._front, outcome]
-        values = np.array([self.objectives.values(o.metrics) for o in candidates])
+        values = self._values(candidates)
         kept = front(values, np.zeros(len(values)))
         if kept[-1] == len(self._front):  # the new one is not dominated
             self._front = [candidates[i] for i in kept]
             self.hypervolume = hypervolume(values[kept], self._signed)
+
+    def _values(self, outcomes: list[Outcome]) -> np.ndarray:
+        return np.array([self.objectives.values(o.metrics) for o in outcomes])
+
+    def best(self, n: int) -> list[Outcome]:
+        """The front; where nothing is within the limits, the ``n`` trials nearest to them.
+
+        Trials of full fidelity are taken if there are any.
+        """
+        if self._front:
+            return self.front
+        done = [o for o in self.trials if o.failed is None]
+        pool = [o for o in done if self.is_full(o)] or done
+        if not pool:
+            return []
+        violation = np.array([self.objectives.violation(o.metrics) for o in pool])
+        return [pool[i] for i in order(self._values(pool), violation)[:n]]
 
     @property
     def front(self) -> list[Outcome]:

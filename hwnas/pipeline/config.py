@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from hwnas.core.device import Device
+from hwnas.core.device import Device, cores
 from hwnas.core.errors import HwnasError
 from hwnas.core.registry import describe, nearest
 
@@ -121,11 +120,6 @@ class Pipeline(_Model):
         if len(set(names)) < len(names):
             raise ValueError(f"each metric once, got {', '.join(names)}")
         return value
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read(path: Path, settings: Sequence[str] = (), seed: int | None = None) -> Pipeline:

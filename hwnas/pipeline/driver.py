@@ -1,5 +1,6 @@
 """The loop between a strategy and an estimator."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -48,8 +49,7 @@ class Driver:
         self._feed = _Feed(self)
 
     def run(self) -> None:
-        """Search, or go on searching where the store left off."""
-        self._resume()
+        """Search until the strategy is done."""
         while not self._strategy.done:
             before = self._strategy.asked, len(self._strategy.pending), self._strategy.progress
             for outcome in self._estimator.estimate(self._feed):
@@ -60,7 +60,8 @@ class Driver:
         self._commit([])
         self._check()
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Go on where the store left off; nothing happens if it is new."""
         snapshot = self._store.snapshot()
         if snapshot is None:
             self._feed.known = {o.proposal.id: o for o in self._store.trials()}
@@ -84,6 +85,11 @@ class Driver:
                 outcome = profiler.complete(outcome)
         except FAILURES as error:
             return replace(outcome, failed=f"{type(error).__name__}: {error}")
+        if outcome.failed is None and outcome.proposal.is_trial:
+            for objective in self._archive.objectives:
+                value = outcome.metrics.get(objective.name)
+                if value is None or not math.isfinite(value):
+                    return replace(outcome, failed=f"{objective.name} is {value}")
         return outcome
 
     def finish(self, outcome: Outcome) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from hwnas.core.device import cores
 
 
 def conditions() -> dict[str, Any]:
@@ -19,7 +22,7 @@ def conditions() -> dict[str, Any]:
 
     found: dict[str, Any] = {
         **_cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -61,8 +64,8 @@ def _gpu() -> dict[str, Any]:
     try:
         # by identity: torch's numbering follows CUDA_VISIBLE_DEVICES, that of NVML does not
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{properties.uuid}")
-        readings = {
-            "driver": lambda: pynvml.nvmlSystemGetDriverVersion(),
+        readings: dict[str, Callable[[], Any]] = {
+            "driver": pynvml.nvmlSystemGetDriverVersion,
             "temperature_c": lambda: pynvml.nvmlDeviceGetTemperature(
                 handle, pynvml.NVML_TEMPERATURE_GPU
             ),

@@ -19,10 +19,10 @@ Factors = frozenset[tuple[str, int]]
 """Options, as (choice name, index), that must all be taken for a node to be in the network."""
 
 
-def conditions(graph: Graph) -> dict[str, Factors]:
+def requirements(graph: Graph) -> dict[str, Factors]:
     """For each node of a relaxed graph, the options without which nothing would read it.
 
-    A reader passes on its own conditions, the option that it is of a mix, and the gates of the
+    A reader passes on its own requirements, the option that it is of a mix, and the gates of the
     connection; with several readers those common to all remain.
     """
     found: dict[str, Factors] = {graph.output.id: frozenset()}
@@ -48,7 +48,7 @@ class Expectation:
 
     def __init__(self, space: Space, cost: Callable[[Op, *tuple[TensorType, ...]], float]) -> None:
         graph, self._choices = relax(space)
-        needs = conditions(graph)
+        needs = requirements(graph)
         self._terms: defaultdict[Factors, float] = defaultdict(float)
         for node in graph:
             if node.op is not None and not isinstance(node.op, Mix):

@@ -18,7 +18,9 @@ WIDTH = {"float16": 2, "float32": 4, "float64": 8}
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes: ``state`` of weights and buffers, ``peak`` of new tensors at the worst moment,
+    """What an operator occupies, in bytes.
+
+    ``state`` is of weights and buffers, ``peak`` of the tensors it makes at the worst moment,
     ``kept`` of the result. ``alias`` is the position of the input that the result shares its
     memory with (a skip connection), and then nothing is kept.
     """
@@ -46,32 +48,32 @@ def footprint(op: Op, batch: int, width: int, *inputs: TensorType) -> Footprint:
     """
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
-    from torch.multiprocessing.reductions import StorageWeakRef
+    from torch.multiprocessing import reductions
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves
+
+    weak: Any = reductions.StorageWeakRef  # without annotations
+    live: dict[Any, int] = {}
+    known: set[int] = set()
+    peak = 0
 
     def size(tensor: Tensor) -> int:
         storage = tensor.untyped_storage().nbytes()
         return storage // tensor.element_size() * width if tensor.is_floating_point() else storage
 
-    class Watch(TorchDispatchMode):
-        def __init__(self, known: list[Tensor]) -> None:
-            super().__init__()
-            self.known = {t.untyped_storage()._cdata for t in known}
-            self.live: dict[StorageWeakRef, int] = {}
-            self.peak = 0
-
+    class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
+            nonlocal live, peak
             result = func(*args, **(kwargs or {}))
             for tensor in tree_leaves(result):
                 if isinstance(tensor, torch.Tensor):
                     storage = tensor.untyped_storage()
-                    if storage._cdata not in self.known:
-                        self.live[StorageWeakRef(storage)] = size(tensor)
-            self.live = {ref: n for ref, n in self.live.items() if not ref.expired()}
-            self.peak = max(self.peak, sum(self.live.values()))
+                    if storage._cdata not in known:
+                        live[weak(storage)] = size(tensor)
+            live = {ref: n for ref, n in live.items() if not ref.expired()}
+            peak = max(peak, sum(live.values()))
             return result
 
     # no_grad rather than inference_mode: there a composite operator would hide what it makes
@@ -79,10 +81,11 @@ def footprint(op: Op, batch: int, width: int, *inputs: TensorType) -> Footprint:
         module = op.module(*inputs).eval()
         state = [*module.parameters(), *module.buffers()]
         given = [torch.empty(batch, *i.shape, dtype=getattr(torch, i.dtype)) for i in inputs]
-        with Watch([*state, *given]) as watch:
+        known.update(t.untyped_storage()._cdata for t in (*state, *given))
+        with Watch():  # type: ignore[no-untyped-call]
             result = module(*given)
         at = [t.untyped_storage()._cdata for t in given]
         own = result.untyped_storage()._cdata
         alias = at.index(own) if own in at else None
         kept = 0 if alias is not None else size(result)
-        return Footprint(sum(map(size, state)), watch.peak, kept, alias)
+        return Footprint(sum(map(size, state)), peak, kept, alias)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.metric import Metric
-from hwnas.core.setting import Setting
 from hwnas.core.profiler import Profiler
+from hwnas.core.setting import Setting
 from hwnas.graph.graph import INPUT, Graph
 from hwnas.profile.footprint import WIDTH, footprint, tensor_bytes
 from hwnas.profile.runner import require, runner, threads

@@ -46,7 +46,7 @@ def runner(graph: Graph, device: Device) -> Callable[[], Tensor]:
 
     dtype: torch.dtype = getattr(torch, device.precision)
     with torch.random.fork_rng(devices=[]):  # measuring must not change a search's randomness
-        torch.random.default_generator.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         network = Network(graph).eval()
         shape = (device.batch, *graph.input.type.shape)
         x = torch.randn(shape)
@@ -56,7 +56,7 @@ def runner(graph: Graph, device: Device) -> Callable[[], Tensor]:
     network = network.to(device.kind, dtype)
     if x.dim() == 4:
         x = x.contiguous(memory_format=torch.channels_last)
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)
 
     def run() -> Tensor:
         with torch.inference_mode():

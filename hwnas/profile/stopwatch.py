@@ -40,7 +40,8 @@ def within(samples: np.ndarray) -> np.ndarray:
     """The samples at most 1.5 interquartile ranges outside the quartiles (Tukey 1977)."""
     first, third = np.percentile(samples, [25, 75])
     reach = 1.5 * (third - first)
-    return samples[(samples >= first - reach) & (samples <= third + reach)]
+    kept: np.ndarray = samples[(samples >= first - reach) & (samples <= third + reach)]
+    return kept
 
 
 def summary(samples: np.ndarray) -> Timing:
@@ -138,7 +139,8 @@ class Stopwatch:
             return (perf_counter() - start) * 1e3
         import torch
 
-        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        event: Any = torch.cuda.Event  # without annotations
+        first, last = event(enable_timing=True), event(enable_timing=True)
         torch.cuda.synchronize()
         first.record()
         call()

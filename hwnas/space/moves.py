@@ -56,7 +56,7 @@ def _remember(runs: _Runs, pick: Discrete) -> None:
 
 
 def _draw(choice: Choice, rng: np.random.Generator) -> Value:
-    return choice.values[rng.integers(len(choice.values))]
+    return choice.values[int(rng.integers(len(choice.values)))]
 
 
 def sample(space: Space, rng: np.random.Generator) -> Architecture:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import HwnasError
 from hwnas.core.space import Pick, Space
@@ -19,6 +21,7 @@ from hwnas.graph.ops.relu import Relu
 from hwnas.graph.ops.sequence import Sequence
 from hwnas.graph.ops.sum import Sum
 from hwnas.graph.ops.zero import Zero
+
 
 class NasBench201(Space):
     """The cell of NAS-Bench-201 in its three-stage skeleton: 15,625 architectures.
@@ -58,6 +61,7 @@ class NasBench201(Space):
         return g.finish(g.add("classifier", Linear(self.outputs, fixed=True), x))
 
 
+@cache
 def _options(channels: int) -> dict[str, Op]:
     return {
         "none": Zero(),

@@ -10,7 +10,6 @@ from hwnas.core.choice import Choice, Label, Value
 from hwnas.core.errors import HwnasError
 from hwnas.core.space import Space
 from hwnas.graph.graph import Graph, Node
-from hwnas.graph.op import Op
 from hwnas.graph.ops.mix import Mix
 
 if TYPE_CHECKING:
@@ -23,10 +22,10 @@ Decide = Callable[[Choice], Value]
 
 def apply(name: str, option: Option, x: Node) -> Node:
     """The node of one option: ``name/option``, or what its function builds in that scope."""
-    if isinstance(option, Op):
-        return x.graph.add(name, option, x)
-    with x.graph.scope(name):
-        return option(x)
+    if callable(option):
+        with x.graph.scope(name):
+            return option(x)
+    return x.graph.add(name, option, x)
 
 
 class Discrete:
@@ -61,7 +60,7 @@ class Discrete:
         taken = next(iter(options))
         if len(options) > 1:
             # An option that is a function may ask for more, so what follows depends on it.
-            structural = not all(isinstance(option, Op) for option in options.values())
+            structural = any(map(callable, options.values()))
             taken = str(self._value(Choice(name, tuple(options), structural=structural)))
         return apply(f"{name}/{taken}", options[taken], x)
 
@@ -105,7 +104,7 @@ class Relaxed:
 
 
 def build(space: Space, architecture: Architecture) -> Graph:
-    """The stand-alone network. Raises :class:`HwnasError` if ``architecture`` is not of the space."""
+    """The stand-alone network. Raises :class:`HwnasError` if it is not of the space."""
 
     def decide(choice: Choice) -> Value:
         value = architecture.get(choice.name)

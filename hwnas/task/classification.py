@@ -41,9 +41,11 @@ class Classification(Task):
 
     @property
     def outputs(self) -> int:
+        """One logit a class."""
         return len(self.labels)
 
     def load(self) -> Mapping[SplitName, Split]:
+        """What :meth:`read` gives; an empty split or an unknown class is a :class:`HwnasError`."""
         if not self.labels:
             raise HwnasError("task: there are no classes to tell apart.", "Give it two or more.")
         splits = self.read()
@@ -72,6 +74,7 @@ class Classification(Task):
         return functional.cross_entropy(outputs, targets)
 
     def score(self, outputs: Tensor, targets: Tensor) -> Mapping[str, float]:
+        """``error`` and ``loss`` of logits ``[n, classes]`` and labels ``[n]``."""
         wrong = (outputs.argmax(1) != targets).double().mean()
         return {"error": float(wrong), "loss": float(self.loss(outputs.float(), targets))}
 

@@ -29,13 +29,16 @@ class Digits(Classification):
 
     @property
     def input(self) -> TensorType:
+        """One grey image, 8 x 8."""
         return TensorType((1, 8, 8))
 
     @property
     def labels(self) -> list[str]:
+        """The digits."""
         return [str(digit) for digit in range(10)]
 
     def read(self) -> Mapping[SplitName, Split]:
+        """All examples, split by class and seed."""
         from sklearn.datasets import load_digits
 
         digits = load_digits()

@@ -65,10 +65,12 @@ class ImageFolder(Classification):
 
     @property
     def input(self) -> TensorType:
+        """One square picture."""
         return TensorType((3 if self._color else 1, self._size, self._size))
 
     @property
     def labels(self) -> list[str]:
+        """The names of the class folders, sorted."""
         return list(self._classes)
 
     @property
@@ -78,6 +80,7 @@ class ImageFolder(Classification):
         return {**super().preprocessing, "resize": resize, "mode": "RGB" if self._color else "L"}
 
     def read(self) -> Mapping[SplitName, Split]:
+        """Every readable picture, in memory; nothing is written to disk."""
         self.skipped = []
         found = {name: self._read(folder) for name, folder in self._folders.items()}
         if self.skipped:

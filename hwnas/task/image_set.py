@@ -24,7 +24,7 @@ CACHE = "~/.cache/hwnas"
 
 
 class ImageSet(Classification):
-    """Read from ``file``, an .npz, or else by torchvision from ``root``, with ``download`` if so.
+    """Read from ``file``, an .npz, or else from ``root`` by torchvision, which may ``download`` it.
 
     ``valid`` is the share of the training set, drawn by ``seed``, that is held out; the test set
     is what it is. ``limit`` keeps that many examples of each split, stratified, for quick runs.
@@ -59,13 +59,16 @@ class ImageSet(Classification):
 
     @property
     def input(self) -> TensorType:
+        """One image, as large as the data set has them."""
         return TensorType(self.shape)
 
     @property
     def labels(self) -> list[str]:
+        """The names that the data set gives its classes."""
         return list(self.classes)
 
     def read(self) -> Mapping[SplitName, Split]:
+        """The training set in two parts, and the test set, each shuffled."""
         if self._file is None:
             parts: dict[Part, Images] = {"train": self._fetch(True), "test": self._fetch(False)}
         else:

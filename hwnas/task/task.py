@@ -42,10 +42,10 @@ class Recipe:
 
 
 class Task(ABC):
-    """What the networks are for. Weights learn from ``train``, the search is guided by
-    ``valid``, and ``test`` is touched only by finalists.
+    """What the networks are for.
 
-    Keyword-only parameters of the constructor are the options of a pipeline file.
+    Weights learn from ``train``, the search is guided by ``valid``, and ``test`` is touched only
+    by finalists. Keyword-only parameters of the constructor are the options of a pipeline file.
     """
 
     paper: ClassVar[str] = ""

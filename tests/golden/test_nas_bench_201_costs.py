@@ -1,6 +1,7 @@
-"""Every network of NAS-Bench-201 costs what the benchmark says."""
+"""The networks of NAS-Bench-201 cost what the benchmark says."""
 
 import numpy as np
+import pytest
 
 from hwnas.core.tensor_type import TensorType
 from hwnas.profile.cost import network_cost
@@ -9,14 +10,25 @@ from hwnas.space.replay import build
 from tests.data import data
 
 
-def test_parameters_and_multiply_adds_of_all_15625_networks() -> None:
+def check(step: int) -> int:
+    """Every ``step``-th network: parameters exactly, multiply-adds within 0.1 %."""
     table = np.load(data("nas_bench_201.npz"), allow_pickle=False)
     space = NasBench201(TensorType((3, 32, 32)), 10)
-    costs = [network_cost(build(space, from_string(s.decode()))) for s in table["arch_str"]]
-    assert len(costs) == 15625
-    params = np.array([c.params for c in costs])
-    mflops = np.array(
-        [sum(n for name, n in c.by_operator if name in ("conv", "linear")) / 1e6 for c in costs]
-    )
-    np.testing.assert_array_equal(params, np.rint(table["c10_params"]).astype(int))
-    np.testing.assert_allclose(mflops, table["c10_mflops"], rtol=1e-3)
+    strings = table["arch_str"][::step]
+    costs = [network_cost(build(space, from_string(s.decode()))) for s in strings]
+    params = [c.params for c in costs]
+    mflops = [
+        sum(n for name, n in c.by_operator if name in ("conv", "linear")) / 1e6 for c in costs
+    ]
+    np.testing.assert_array_equal(params, table["c10_params"][::step])
+    np.testing.assert_allclose(mflops, table["c10_mflops"][::step], rtol=1e-3)
+    return len(costs)
+
+
+def test_some_networks() -> None:
+    assert check(step=37) == 423
+
+
+@pytest.mark.slow
+def test_all_networks() -> None:
+    assert check(step=1) == 15625

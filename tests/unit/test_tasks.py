@@ -1,5 +1,6 @@
 """Classification tasks: splits, preparation, augmentation and what users get wrong."""
 
+import io
 import json
 import logging
 import pickle
@@ -23,6 +24,7 @@ from hwnas.task.classification import Classification
 from hwnas.task.digits import Digits
 from hwnas.task.fashion_mnist import FashionMNIST
 from hwnas.task.image_folder import ImageFolder
+from hwnas.task.picture import read_picture
 from hwnas.task.stratify import interleave, partition
 from tests.data import data
 
@@ -78,7 +80,7 @@ def pictures(tmp_path: Path) -> Path:
     return root
 
 
-def arrays(n: int = 40, **changes: Any) -> dict[str, np.ndarray]:
+def arrays(n: int = 40, **changes: Any) -> dict[str, Any]:
     """What a CIFAR-10 file holds, of noise."""
     rng = np.random.default_rng(0)
     known: dict[str, Any] = {
@@ -93,6 +95,7 @@ def arrays(n: int = 40, **changes: Any) -> dict[str, np.ndarray]:
 # Splits
 
 
+@settings(deadline=None)
 @given(Y, st.integers(0, 9))
 def test_interleave_is_a_permutation_of_which_every_beginning_is_stratified(
     y: np.ndarray, seed: int
@@ -102,9 +105,10 @@ def test_interleave_is_a_permutation_of_which_every_beginning_is_stratified(
     for c in np.unique(y):
         seen = np.cumsum(y[rows] == c)
         fair = np.arange(1, len(y) + 1) * np.mean(y == c)
-        assert np.abs(seen - fair).max() <= 2.5
+        assert np.abs(seen - fair).max() <= 3
 
 
+@settings(deadline=None)
 @given(Y, st.floats(0.01, 0.45), st.floats(0.01, 0.45), st.integers(0, 9))
 def test_partition_is_disjoint_covering_and_stratified(
     y: np.ndarray, valid: float, test: float, seed: int
@@ -120,16 +124,16 @@ def test_partition_is_disjoint_covering_and_stratified(
             assert held[1:] == [max(1, round(n * valid)), max(1, round(n * test))]
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(Y, st.integers(0, 9), st.integers(0, 9))
 def test_partition_depends_on_the_seed_only(y: np.ndarray, seed: int, state: int) -> None:
     first = partition(y, [0.2], seed)
     np.random.seed(state)  # noqa: NPY002 (the global state is what must not matter)
     torch.manual_seed(state)
-    before = np.random.get_state()[1].tobytes()  # noqa: NPY002
+    before = pickle.dumps(np.random.get_state())  # noqa: NPY002
     second = partition(y, [0.2], seed)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-    assert np.random.get_state()[1].tobytes() == before  # noqa: NPY002
+    assert pickle.dumps(np.random.get_state()) == before  # noqa: NPY002
 
 
 def test_digits_are_split_60_20_20_by_seed() -> None:
@@ -139,7 +143,7 @@ def test_digits_are_split_60_20_20_by_seed() -> None:
     assert np.allclose(np.array(sizes) / 1797, [0.6, 0.2, 0.2], atol=0.003)
     for split in task.splits.values():
         assert np.abs(np.bincount(split.y) / len(split) - 0.1).max() < 0.01
-        assert split.x.dtype == np.uint8 and split.y.dtype == np.int64
+        assert (split.x.dtype.name, split.y.dtype.name) == ("uint8", "int64")
     assert digest(Digits()) == digest(task)
     assert digest(Digits(seed=1)) != digest(task)
 
@@ -147,7 +151,7 @@ def test_digits_are_split_60_20_20_by_seed() -> None:
 def test_digits_keep_pixels_and_labels_together() -> None:
     from sklearn.datasets import load_digits
 
-    known = load_digits()
+    known: Any = load_digits()
     label = dict(
         zip((i.astype(np.uint8).tobytes() for i in known.images), known.target, strict=True)
     )
@@ -181,9 +185,8 @@ def test_score_is_the_share_misclassified_and_the_mean_cross_entropy() -> None:
 
 def test_loss_is_differentiable() -> None:
     outputs = torch.zeros(2, 10, requires_grad=True)
-    Digits().loss(outputs, torch.tensor([0, 1])).backward()
-    assert outputs.grad is not None
-    assert outputs.grad[0, 0] == pytest.approx(-0.45)
+    (gradient,) = torch.autograd.grad(Digits().loss(outputs, torch.tensor([0, 1])), outputs)
+    assert float(gradient[0, 0]) == pytest.approx(-0.45)
 
 
 # Augmentation
@@ -194,7 +197,7 @@ def test_augment_keeps_shape_and_dtype_and_follows_the_generator(task: Classific
     x = torch.randn(32, *task.input.shape)
     kept = x.clone()
     once, again, other = (task.augment(x, generator(seed)) for seed in (0, 0, 1))
-    assert once.shape == x.shape and once.dtype == x.dtype
+    assert (once.shape, once.dtype) == (x.shape, x.dtype)
     assert torch.equal(once, again)
     assert not torch.equal(once, other)
     assert not torch.equal(once, x)
@@ -258,11 +261,9 @@ def test_cifar10_from_jpegs_decodes_the_right_images() -> None:
         assert task.labels == known["classes"].tolist()
     rows = interleave(y, 0)[:50]
     assert task.splits["test"].y.tolist() == y[rows].tolist()
-    import io
-
     for row, image in zip(rows[:10], task.splits["test"].x, strict=False):
         own = Image.open(io.BytesIO(jpeg[offset[row] : offset[row + 1]].tobytes()))
-        assert np.abs(np.asarray(own).transpose(2, 0, 1).astype(int) - image).max() <= 2
+        assert np.abs(np.asarray(own).transpose(2, 0, 1).astype(int) - image).max() == 0
     for split in task.splits.values():
         assert split.x.shape == (50, 3, 32, 32)
         assert np.bincount(split.y).tolist() == [5] * 10
@@ -272,26 +273,22 @@ def test_cifar10_from_jpegs_decodes_the_right_images() -> None:
 def test_a_limit_decodes_no_more_than_it_keeps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import torchvision.io
-
     decoded = []
-    decode = torchvision.io.decode_jpeg
+    decode = Image.open
 
-    def counting(*args: Any) -> torch.Tensor:
+    def counting(*args: Any, **options: Any) -> Image.Image:
         decoded.append(args)
-        return decode(*args)
+        return decode(*args, **options)
 
-    monkeypatch.setattr(torchvision.io, "decode_jpeg", counting)
+    monkeypatch.setattr(Image, "open", counting)
     path = tmp_path / "jpeg.npz"
     np.savez(path, **jpegs(200))
     assert [len(s) for s in CIFAR10(file=str(path), limit=10).splits.values()] == [10, 10, 10]
     assert len(decoded) == 30
 
 
-def jpegs(n: int) -> dict[str, np.ndarray]:
-    import io
-
-    found: dict[str, np.ndarray] = {}
+def jpegs(n: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for part in ("train", "test"):
         blobs = []
         for i in range(n):
@@ -429,11 +426,17 @@ def test_labels_beyond_the_classes_and_empty_splits_are_errors(tmp_path: Path) -
     np.savez(tmp_path / "beyond.npz", **arrays(y_train=np.arange(40)))
     with pytest.raises(HwnasError, match="train split has labels from 0 to 39"):
         _ = CIFAR10(file=str(tmp_path / "beyond.npz")).splits
-    none = {"x_test": np.zeros((0, 32, 32, 3), np.uint8), "y_test": np.zeros(0, np.int64)}
+    none: dict[str, Any] = {
+        "x_test": np.zeros((0, 32, 32, 3), np.uint8),
+        "y_test": np.zeros(0, np.int64),
+    }
     np.savez(tmp_path / "none.npz", **arrays(**none))
     with pytest.raises(HwnasError, match="test split is empty"):
         _ = CIFAR10(file=str(tmp_path / "none.npz")).splits
-    single = {"x_train": np.zeros((3, 32, 32, 3), np.uint8), "y_train": np.arange(3)}
+    single: dict[str, Any] = {
+        "x_train": np.zeros((3, 32, 32, 3), np.uint8),
+        "y_train": np.arange(3),
+    }
     np.savez(tmp_path / "single.npz", **arrays(**single))
     with pytest.raises(HwnasError, match="valid split is empty"):
         _ = CIFAR10(file=str(tmp_path / "single.npz")).splits
@@ -487,7 +490,7 @@ def test_tasks_are_found_with_a_summary() -> None:
 def test_a_folder_a_class(pictures: Path) -> None:
     task = ImageFolder(root=str(pictures), size=8)
     assert task.labels == ["bright", "dark"]
-    assert task.input.shape == (3, 8, 8) and task.outputs == 2
+    assert (task.input.shape, task.outputs) == ((3, 8, 8), 2)
     counts = {name: np.bincount(s.y).tolist() for name, s in task.splits.items()}
     assert counts == {"train": [12, 6], "valid": [4, 2], "test": [4, 2]}
     for split in task.splits.values():
@@ -505,19 +508,32 @@ def test_grey_pictures_have_one_channel(pictures: Path) -> None:
     assert task.preprocessing["mode"] == "L"
 
 
-def test_pictures_are_cropped_at_the_centre_and_scaled(tmp_path: Path) -> None:
-    wide = np.zeros((8, 24, 3), dtype=np.uint8)
-    wide[:, 8:16] = 90
+def test_pictures_are_resized_by_the_shorter_side_then_cropped_at_the_centre(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    wide = Image.fromarray(rng.integers(0, 256, (8, 24, 3), dtype=np.uint8))
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for i in range(3):
-            Image.fromarray(wide).save(tmp_path / name / f"{i}.bmp")
-        deep = Image.fromarray(np.full((9, 9), 90 << 8, dtype=np.uint16))
-        deep.save(tmp_path / name / "3.TIF", format="TIFF")
-    task = ImageFolder(root=str(tmp_path), size=4)
-    every = np.concatenate([s.x for s in task.splits.values()])
-    assert every.shape == (8, 3, 4, 4)
-    assert np.unique(every).tolist() == [90]
+            wide.save(tmp_path / name / f"{i}.BMP")
+    own = wide.resize((12, 4), Image.Resampling.BILINEAR).crop((4, 0, 8, 4))
+    for split in ImageFolder(root=str(tmp_path), size=4).splits.values():
+        for image in split.x:
+            assert np.array_equal(image, np.asarray(own).transpose(2, 0, 1))
+
+
+def test_pictures_of_16_bits_are_scaled_and_photographs_turned_upright(tmp_path: Path) -> None:
+    deep = Image.fromarray(np.full((9, 9), 90 << 8, dtype=np.uint16))
+    deep.save(tmp_path / "deep.png")
+    assert np.unique(read_picture(tmp_path / "deep.png", 3, 4, 4)).tolist() == [90]
+    upright = np.zeros((6, 6), dtype=np.uint8)
+    upright[0] = 200
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    turned = Image.fromarray(np.rot90(upright).copy())
+    turned.save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(read_picture(tmp_path / "turned.png", 1, 6, 6)[0], upright)
 
 
 @pytest.mark.parametrize("held", [["valid"], ["test"], ["valid", "test"]])
@@ -528,8 +544,8 @@ def test_given_splits_are_kept_and_the_others_drawn(tmp_path: Path, held: list[s
     splits = ImageFolder(root=str(tmp_path), size=4).splits
     drawn = 2 - len(held)
     assert len(splits["train"]) == 20 - 4 * drawn
-    for name in ("valid", "test"):
-        assert len(splits[name]) == (20 if name in held else 4)
+    for name, split in list(splits.items())[1:]:
+        assert len(split) == (20 if name in held else 4)
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from hwnas.core.tensor_type import TensorType
 from hwnas.task.task import SplitName, Task
 
 
-
 def training_dtype(device: Device) -> torch.dtype:
     """Half precision is for deployment: networks that will run in it are trained in single."""
     return torch.float64 if device.precision == "float64" else torch.float32
@@ -72,7 +71,9 @@ class Batches:
         x = self._task.augment(self._task.prepare(self._x[rows]), generator)
         return self._fit(x), self._y[rows]
 
-    def scoring(self, limit: int | None = None, batch: int = 512) -> Iterator[tuple[Tensor, Tensor]]:
+    def scoring(
+        self, limit: int | None = None, batch: int = 512
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """The examples in order, not augmented; at most ``limit`` batches."""
         starts = range(0, len(self._x), batch)[:limit]
         for start in starts:

@@ -46,9 +46,8 @@ class Learner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed))
             network = Network(graph)
-        self.network: nn.Module = network.to(
-            device.kind, training_dtype(device), memory_format=torch.channels_last
-        )
+        network.to(memory_format=torch.channels_last)
+        self.network: nn.Module = network.to(device.kind, training_dtype(device))
         self._optimiser = torch.optim.SGD(
             self.network.parameters(),
             lr=self._schedule.lr,

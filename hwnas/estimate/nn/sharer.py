@@ -42,11 +42,10 @@ class Sharer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(setting.seed))
             supernet = Supernet(setting.space)
-        self.supernet = supernet.to(
-            device.kind, training_dtype(device), memory_format=torch.channels_last
-        )
+        supernet.to(memory_format=torch.channels_last)
+        self.supernet = supernet.to(device.kind, training_dtype(device))
         self._names = [name for name, _ in self.supernet.named_parameters()]
-        self._parameters = [p for _, p in self.supernet.named_parameters()]
+        self._parameters: list[Tensor] = [p for _, p in self.supernet.named_parameters()]
         self._momenta = [torch.zeros_like(p) for p in self._parameters]
         self.spent = Spent()
 
@@ -79,7 +78,7 @@ class Sharer:
 
     @torch.no_grad()
     def _descend(
-        self, parameters: list[nn.Parameter], momenta: list[Tensor], gradients: list[Tensor]
+        self, parameters: list[Tensor], momenta: list[Tensor], gradients: list[Tensor]
     ) -> None:
         norm = nn.utils.get_total_norm(gradients)
         torch._foreach_mul_(gradients, (_CLIP / (norm + 1e-6)).clamp(max=1.0))

@@ -86,9 +86,10 @@ class Nsga2(Strategy):
             "told": [[a.to_json(), values, violation] for a, values, violation in self._told],
             "generation": self._algorithm.n_iter,
             "population": [[i.X[0].to_json(), i.F, float(i.G[0])] for i in pop],
-            # Not recomputed: crowding was measured before the last front was cut.
-            "rank": np.array([i.get("rank") for i in pop], dtype=int),
-            "crowding": np.array([i.get("crowding") for i in pop], dtype=float),
+            # Not recomputed: crowding was measured before the last front was cut. Infeasible
+            # members have neither.
+            "rank": [_plain(i.get("rank")) for i in pop],
+            "crowding": [_plain(i.get("crowding")) for i in pop],
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
@@ -102,6 +103,10 @@ class Nsga2(Strategy):
             algorithm.pop = _population(members)
             algorithm.pop.set("rank", state["rank"])
             algorithm.pop.set("crowding", state["crowding"])
+
+
+def _plain(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _population(members: list[tuple[Architecture, np.ndarray, float]]) -> Any:

@@ -9,7 +9,9 @@ import numpy as np
 class Adam:
     """Kingma & Ba 2015, with the moments that DARTS uses (0.5, 0.999)."""
 
-    def __init__(self, lr: float, shape: tuple[int, ...], betas: tuple[float, float] = (0.5, 0.999)):
+    def __init__(
+        self, lr: float, shape: tuple[int, ...], betas: tuple[float, float] = (0.5, 0.999)
+    ):
         self._lr = lr
         self._betas = betas
         self._t = 0

@@ -69,7 +69,7 @@ class Darts(Strategy):
     @property
     def required(self) -> frozenset[str]:
         """Gradients of the order asked for."""
-        return self.needs | {"second_order"} if self._order == 2 else self.needs
+        return self.needs.union({"second_order"} if self._order == 2 else ())
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -93,7 +93,7 @@ class Darts(Strategy):
         """The option, or the ``k`` options, of largest alpha."""
         ranked = np.argsort(-self._alpha[choice.name], kind="stable")
         if choice.k is None:
-            return choice.options[ranked[0]]
+            return choice.options[int(ranked[0])]
         return tuple(choice.options[i] for i in sorted(ranked[: choice.k]))
 
     def _tell(self, outcome: Outcome) -> None:
@@ -124,7 +124,7 @@ class Darts(Strategy):
         return total
 
     def _lost(self, outcome: Outcome) -> None:
-        self._step += 1
+        self._step += not outcome.proposal.point.discrete
 
     def _state(self) -> dict[str, Any]:
         return {

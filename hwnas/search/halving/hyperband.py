@@ -50,7 +50,7 @@ class Hyperband(Strategy):
     @property
     def required(self) -> frozenset[str]:
         """Continued training, and what the inner strategy needs."""
-        return self.needs | self._inner.required
+        return self.needs.union(self._inner.required)
 
     def _open(self, bracket: int) -> None:
         self._bracket = bracket
@@ -62,7 +62,7 @@ class Hyperband(Strategy):
 
     def _units(self, rung: int) -> int:
         """Cumulative training units at a rung of the open bracket."""
-        return max(1, round(self.context.units * self._eta ** (rung - self._bracket)))
+        return max(1, round(self.context.units / float(self._eta) ** (self._bracket - rung)))
 
     def _ask(self, n: int) -> list[Proposal]:
         proposals: list[Proposal] = []
@@ -155,4 +155,4 @@ class Hyperband(Strategy):
         self._room = state["room"]
         self._members = list(state["members"])
         self._queue = list(state["queue"])
-        self._running = {ours: inner for ours, inner in state["running"]}
+        self._running = dict(state["running"])

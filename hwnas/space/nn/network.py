@@ -7,7 +7,7 @@ from hwnas.graph.graph import INPUT, Graph, Node
 
 def module_name(id: str) -> str:
     """The name under which a node's module is kept; the same in a network and its supernet."""
-    name = id.replace(".", ":")
+    name = id.replace("/", ":").replace(".", ",")  # dots and slashes mean levels to some tools
     return f"{name}_" if hasattr(nn.ModuleDict, name) else name
 
 

@@ -1,0 +1,183 @@
+"""A pipeline at work: its components, built and checked, and its folder."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.context import Context
+from hwnas.core.device import Device
+from hwnas.core.errors import HwnasError
+from hwnas.core.estimator import Estimator
+from hwnas.core.metric import Metric
+from hwnas.core.objective import Objective, Objectives
+from hwnas.core.profiler import Profiler
+from hwnas.core.registry import create, discover, nearest
+from hwnas.core.setting import Setting
+from hwnas.core.space import Space
+from hwnas.core.strategy import Strategy
+from hwnas.core.tracker import Event
+from hwnas.export.onnx import Onnx
+from hwnas.export.select import parse
+from hwnas.pipeline.config import Pipeline
+from hwnas.task.task import Task
+
+STAGES = {
+    "space": ("task", "space", "objectives", "device", "seed"),
+    "search": ("search",),
+    "estimate": ("estimate",),
+    "profile": ("profile",),
+    "export": ("export",),
+}
+"""The stages in order, each with the sections that it is the first to read."""
+
+
+class Run:
+    """What the stages share. Building a component checks its section; nothing is written."""
+
+    def __init__(
+        self, pipeline: Pipeline, folder: Path, name: str, record: Callable[[Event], None]
+    ) -> None:
+        self.pipeline = pipeline
+        self.folder = folder
+        self.name = name
+        self.record = record
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, with its data."""
+        task: Task = create("tasks", self.pipeline.task.component(), "task")
+        _ = task.splits  # so that missing data is found before any work
+        return task
+
+    @cached_property
+    def space(self) -> Space:
+        """The search space."""
+        section = self.pipeline.space.component()
+        space: Space = create("spaces", section, "space", self.task.input, self.task.outputs)
+        return space
+
+    @cached_property
+    def device(self) -> Device:
+        """The device. Raises :class:`HwnasError` if it is not there."""
+        device = self.pipeline.device.resolve(self.pipeline.search.workers)
+        if device.kind == "cuda":
+            import torch
+
+            if not torch.cuda.is_available():
+                raise HwnasError(
+                    "device.kind: cuda, but torch finds no GPU here.",
+                    "Use kind: cpu, or check the driver with nvidia-smi.",
+                )
+        return device
+
+    @cached_property
+    def setting(self) -> Setting:
+        """What profilers are given."""
+        return Setting(self.space, self.task, self.device, self.pipeline.seed, self.folder)
+
+    @cached_property
+    def objectives(self) -> Objectives:
+        """The objectives, each a metric that the task or a profiler measures."""
+        known: dict[str, Metric] = {m.name: m for m in self.task.metrics}
+        for component in discover("profilers").values():
+            known |= {m.name: m for m in component.cls.metrics}
+        chosen = []
+        for i, section in enumerate(self.pipeline.objectives):
+            if section.metric not in known:
+                raise HwnasError(
+                    f"objectives.{i}.metric: nothing measures {section.metric!r}.",
+                    nearest(section.metric, list(known)),
+                )
+            chosen.append(Objective(known[section.metric], section.limit))
+        return Objectives(chosen)
+
+    @cached_property
+    def search_profilers(self) -> list[Profiler]:
+        """Profilers of the objectives, and whatever else is cheap."""
+        wanted = {o.name for o in self.objectives}
+        built = [p for p in self.profilers() if p.cheap or wanted & {m.name for m in p.metrics}]
+        workers = self.pipeline.search.workers
+        for profiler in built:
+            if profiler.exclusive and workers > 1:
+                names = ", ".join(m.name for m in profiler.metrics)
+                raise HwnasError(
+                    f"search.workers: {workers} processes would disturb each other's {names}.",
+                    "Use workers: 1 where time is measured, or leave it to the profile stage.",
+                )
+        return built
+
+    def profilers(self, **effort: Any) -> list[Profiler]:
+        """Every profiler; those that time real runs do so with ``effort``."""
+        return [
+            create("profilers", {"name": name, **(effort if c.cls.exclusive else {})},
+                   "profile", self.setting)
+            for name, c in discover("profilers").items()
+        ]  # fmt: skip
+
+    def costs(self, architecture: Architecture) -> Mapping[str, float]:
+        """The cheap metrics of an architecture."""
+        found: dict[str, float] = {}
+        for profiler in self.search_profilers:
+            if profiler.cheap:
+                found |= profiler.measure(architecture)
+        return found
+
+    def searchers(self) -> tuple[Strategy, Estimator]:
+        """A new strategy and estimator, checked to fit each other."""
+        search = self.pipeline.search
+        context = Context(
+            self.space,
+            self.objectives,
+            np.random.default_rng(self.pipeline.seed),
+            evaluations=search.evaluations,
+            costs=self.costs,
+        )
+        estimator = self._estimator(keep=False)
+        context.units = estimator.units
+        strategy: Strategy = create("strategies", search.component(), "search", context)
+        missing = strategy.required - estimator.provides
+        if missing:
+            able = [n for n, c in discover("estimators").items() if missing <= c.cls.provides]
+            raise HwnasError(
+                f"search.estimator: {search.estimator.name} does not provide"
+                f" {', '.join(sorted(missing))}, which strategy {search.name} needs.",
+                f"Estimators that do: {', '.join(able) or 'none'}.",
+            )
+        if "parent" in strategy.required:
+            estimator.close()
+            estimator = self._estimator(keep=True)
+        return strategy, estimator
+
+    def _estimator(self, keep: bool) -> Estimator:
+        search = self.pipeline.search
+        setting = Setting(
+            self.space, self.task, self.device, self.pipeline.seed, self.folder / "search", keep
+        )
+        config = search.estimator.component()
+        if search.workers > 1:
+            from hwnas.estimate.wrap.parallel import Parallel
+
+            return Parallel(setting, config, search.workers)
+        estimator: Estimator = create("estimators", config, "search.estimator", setting)
+        return estimator
+
+    @cached_property
+    def exporter(self) -> Onnx:
+        """The exporter."""
+        section = self.pipeline.export
+        return Onnx(self.space, opset=section.opset, exporter=section.exporter)
+
+    def check(self) -> None:
+        """Build everything once, so that a mistake in the file is found before any work."""
+        _ = self.device, self.objectives, self.search_profilers, self.exporter
+        parse(self.pipeline.export.select)
+        _, estimator = self.searchers()
+        estimator.close()
+
+    def say(self, stage: str, message: str) -> None:
+        """A line for people."""
+        self.record(Event(stage, "say", message=message))

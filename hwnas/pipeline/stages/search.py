@@ -1,0 +1,95 @@
+"""Stage 2: the strategy searches; the front is kept."""
+
+import time
+from typing import Any
+
+from hwnas.core.outcome import Outcome
+from hwnas.core.tracker import Event
+from hwnas.pipeline.archive import Archive
+from hwnas.pipeline.driver import Driver
+from hwnas.pipeline.files import read_json, write_json
+from hwnas.pipeline.run import Run
+from hwnas.track.store import Store
+
+_REFRESH = 5.0  # seconds between fronts written during the search
+
+
+def run(run: Run) -> None:
+    """Write ``trials.db`` and ``front.json``; go on where an interrupted search left off."""
+    strategy, estimator = run.searchers()
+    reference = read_json(run.folder / "space.json")["reference"]
+    archive = Archive(run.objectives, estimator.units, reference)
+    written = time.monotonic()
+
+    def progress() -> None:
+        nonlocal written
+        done, total = strategy.progress
+        run.record(Event("search", "progress", done, total, values=_figures(archive)))
+        if time.monotonic() - written > _REFRESH:
+            _write(run, archive)
+            written = time.monotonic()
+
+    try:
+        with Store(run.folder / "trials.db") as store:
+            driver = Driver(strategy, estimator, run.search_profilers, archive, store, progress)
+            driver.resume()
+            done, total = strategy.progress
+            run.record(Event("search", "start", done, total, values=_figures(archive)))
+            driver.run()
+    finally:
+        estimator.close()
+        _write(run, archive)
+    found = f"{len(archive.front)} networks on the front, {archive.share:.1%} of the box"
+    failed = f", {archive.failed} failed" if archive.failed else ""
+    run.record(Event("search", "end", message=f"{len(archive.trials)} trials{failed}: {found}"))
+
+
+def _figures(archive: Archive) -> dict[str, Any]:
+    figures: dict[str, Any] = {
+        "hypervolume": archive.share,
+        "front": len(archive.front),
+        "failed": archive.failed,
+    }
+    best = archive.best(1)
+    if best:
+        first = archive.objectives[0]
+        figures["best"] = f"{first.name} {best[0].metrics[first.name]:.4g} {first.metric.unit}"
+    return figures
+
+
+def _write(run: Run, archive: Archive) -> None:
+    on_front = {o.proposal.id for o in archive.front}
+    conditions = run.device.conditions()
+
+    def trial(outcome: Outcome) -> dict[str, Any]:
+        spent = outcome.spent
+        return {
+            "id": outcome.proposal.id,
+            "architecture": outcome.proposal.point.to_json(),
+            "metrics": dict(outcome.metrics),
+            "fidelity": {
+                "train": spent.train,
+                "full": outcome.failed is None and archive.is_full(outcome),
+                "steps": spent.steps,
+                "seconds": spent.seconds,
+            },
+            "conditions": conditions,
+            "front": outcome.proposal.id in on_front,
+            "failed": outcome.failed,
+        }
+
+    write_json(
+        run.folder / "front.json",
+        {
+            "name": run.name,
+            "seed": run.pipeline.seed,
+            "objectives": [o.to_json() for o in run.objectives],
+            "reference": archive.reference,
+            "hypervolume": archive.hypervolume,
+            "share": archive.share,
+            "evaluations": len(archive.trials),
+            "failed": archive.failed,
+            "curve": archive.curve,
+            "trials": [trial(o) for o in archive.trials],
+        },
+    )

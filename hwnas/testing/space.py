@@ -1,0 +1,230 @@
+"""The contract of search spaces, as checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.errors import HwnasError
+from hwnas.core.registry import check_options, find
+from hwnas.core.space import Space
+from hwnas.core.tensor_type import TensorType
+from hwnas.graph.graph import Graph
+from hwnas.space.moves import choices, cross, mutate, neighbours, sample
+from hwnas.space.replay import build, relax
+from hwnas.testing.small import small
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from hwnas.space.nn.supernet import Supernet
+
+INPUT = TensorType((3, 8, 8))
+OUTPUTS = 5
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """A space, and ``samples`` as the number of architectures that each check looks at."""
+
+    space: Space
+    samples: int = 12
+
+    def architectures(self) -> list[Architecture]:
+        """The same random ones each time."""
+        rng = np.random.default_rng(0)
+        return [sample(self.space, rng) for _ in range(self.samples)]
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def _outline(graph: Graph) -> list[tuple[Any, ...]]:
+    return [(n.id, n.op, tuple(i.id for i in n.inputs), n.type) for n in graph]
+
+
+def check_pure(grounds: Grounds) -> None:
+    """The same answers give the same choices, node ids, operations and types."""
+    for architecture in grounds.architectures():
+        first, second = (build(grounds.space, architecture) for _ in range(2))
+        _require(_outline(first) == _outline(second), f"{architecture}: graph is not pure.")
+        asked = [choices(grounds.space, architecture) for _ in range(2)]
+        _require(asked[0] == asked[1], f"{architecture}: other choices are asked the second time.")
+        _require(
+            {choice.name for choice in asked[0]} == set(architecture),
+            f"{architecture} does not hold just the choices that are asked.",
+        )
+        _require(
+            first.input.type == grounds.space.input, "the graph does not begin with the input."
+        )
+        shape = first.output.type.shape
+        _require(shape == (grounds.space.outputs,), f"the output is {shape}, not (outputs,).")
+
+
+def check_json(grounds: Grounds) -> None:
+    """Architectures come back from JSON, with the same key."""
+    import json
+
+    for architecture in grounds.architectures():
+        back = Architecture.from_json(json.loads(json.dumps(architecture.to_json())))
+        _require(back == architecture, f"{architecture} comes back from JSON as {back}.")
+        _require(back.key == architecture.key, f"{architecture} gets another key by JSON.")
+
+
+def check_moves(grounds: Grounds) -> None:
+    """Mutants, children and neighbours are of the space; mutants differ."""
+    space, rng = grounds.space, np.random.default_rng(1)
+    met = grounds.architectures()
+    for mother, father in zip(met, met[1:] + met[:1], strict=True):
+        mutant = mutate(space, mother, rng)
+        _require(mutant != mother, f"the mutant of {mother} does not differ.")
+        for child in (mutant, cross(space, mother, father, rng)):
+            build(space, child)
+        near = list(islice(neighbours(space, mother), 50))
+        _require(mother not in near, f"{mother} is its own neighbour.")
+        for neighbour in near:
+            build(space, neighbour)
+
+
+def check_network(grounds: Grounds) -> None:
+    """Networks run forward with the types inferred, and backward with finite gradients."""
+    import torch
+
+    from hwnas.space.nn.network import Network, module_name
+
+    for architecture in grounds.architectures():
+        graph = build(grounds.space, architecture)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = Network(graph)
+            x = torch.randn(4, *grounds.space.input.shape)
+        found: dict[str, tuple[int, ...]] = {}
+        for node in graph:
+            network.ops[module_name(node.id)].register_forward_hook(_note(found, node.id))
+        loss = network(x).square().mean()
+        for node in graph:
+            _require(
+                found[node.id] == node.type.shape,
+                f"{architecture}: node {node.id!r} gives {found[node.id]}, not {node.type}.",
+            )
+        loss.backward()
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        _require(bool(gradients), f"{architecture}: no parameter has a gradient.")
+        _require(
+            all(bool(g.isfinite().all()) for g in gradients),
+            f"{architecture}: a gradient is not finite.",
+        )
+
+
+def _note(found: dict[str, tuple[int, ...]], id: str) -> Callable[..., None]:
+    def hook(_: nn.Module, __: Any, result: Any) -> None:
+        found[id] = tuple(result.shape[1:])
+
+    return hook
+
+
+def check_supernet(grounds: Grounds) -> None:
+    """A one-hot supernet is the stand-alone network, or the error names what prevents it."""
+    try:
+        relax(grounds.space)
+    except HwnasError as error:
+        names = {name for a in grounds.architectures() for name in a}
+        _require(
+            any(repr(name) in error.message for name in names),
+            f"the space cannot be relaxed, and the error names no choice: {error.message}",
+        )
+        _require(bool(error.hint), "the space cannot be relaxed, and the error shows no way out.")
+        return
+    import torch
+
+    from hwnas.space.nn.supernet import Supernet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        supernet = Supernet(grounds.space).double()
+        x = torch.randn(4, *grounds.space.input.shape, dtype=torch.float64)
+    for architecture in grounds.architectures():
+        _compare(grounds.space, architecture, supernet, x)
+
+
+def _compare(space: Space, architecture: Architecture, supernet: Supernet, x: Tensor) -> None:
+    import torch
+
+    from hwnas.core.mixture import Mixture
+    from hwnas.space.nn.network import Network
+
+    network = Network(build(space, architecture)).double()
+    own, shared = network.state_dict(), supernet.state_dict()
+    strangers = sorted(set(own) - set(shared))
+    _require(not strangers, f"{architecture}: the supernet has no {strangers[:3]}.")
+    network.load_state_dict({name: shared[name] for name in own})
+    one_hot = {n: architecture.weights(c) for n, c in supernet.choices.items()}
+    weights = {n: torch.from_numpy(w) for n, w in one_hot.items()}
+    for training in (True, False):  # evaluation comes second, with the statistics of training
+        network.train(training)
+        supernet.train(training)
+        before = {name: value.clone() for name, value in supernet.state_dict().items()}
+        expected = network(x)
+        for point in (architecture, Mixture(one_hot)):
+            supernet.load_state_dict(before)
+            result = supernet(x, weights, supernet.active(point))
+            gap = float((result - expected).detach().abs().max())
+            kind, mode = type(point).__name__.lower(), "training" if training else "evaluation"
+            _require(
+                gap <= 1e-6,
+                f"{architecture}: a one-hot {kind} in a supernet is {gap:.1e} away ({mode}).",
+            )
+        after = supernet.state_dict()
+        _require(
+            all(torch.allclose(after[n], value) for n, value in network.state_dict().items()),
+            f"{architecture}: statistics of network and supernet go apart.",
+        )
+
+
+SPACE_CHECKS: tuple[Callable[[Grounds], None], ...] = (
+    check_pure,
+    check_json,
+    check_moves,
+    check_network,
+    check_supernet,
+)
+
+
+def space_grounds(
+    space: str | type[Space] | Space,
+    options: Mapping[str, Any] | None = None,
+    input: TensorType = INPUT,
+    outputs: int = OUTPUTS,
+) -> Grounds:
+    """A space ready for the checks; ``options`` None makes it small.
+
+    Raises :class:`HwnasError` if it does not fit the input or the options.
+    """
+    if isinstance(space, Space):
+        return Grounds(space)
+    cls = find("spaces", space, "space").cls if isinstance(space, str) else space
+    given = small(cls, 2) if options is None else options
+    return Grounds(cls(input, outputs, **check_options(cls, given, "space")))
+
+
+def check_space(
+    space: str | type[Space] | Space,
+    options: Mapping[str, Any] | None = None,
+    input: TensorType = INPUT,
+    outputs: int = OUTPUTS,
+) -> None:
+    """Raise AssertionError, saying what is wrong, if a space breaks its contract.
+
+    ``options`` None stands for small ones. Raises :class:`HwnasError` if the space does not fit
+    the input or the options.
+    """
+    grounds = space_grounds(space, options, input, outputs)
+    for check in SPACE_CHECKS:
+        check(grounds)

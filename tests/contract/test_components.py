@@ -1,0 +1,59 @@
+"""Everything discovered keeps its contract."""
+
+from typing import Any
+
+import pytest
+
+from hwnas.core.errors import HwnasError
+from hwnas.core.registry import discover
+from hwnas.core.tensor_type import TensorType
+from hwnas.testing import FakeEstimator, FakeTask, small
+from hwnas.testing.estimator import ESTIMATOR_CHECKS, estimator_bench
+from hwnas.testing.space import SPACE_CHECKS, space_grounds
+from hwnas.testing.strategy import STRATEGY_CHECKS, Case, strategy_case
+
+INPUTS = [TensorType((3, 8, 8)), TensorType((1, 4, 4)), TensorType((1, 9, 5))]
+ESTIMATORS = {**{n: c.cls for n, c in discover("estimators").items()}, "fake": FakeEstimator}
+
+
+def cases() -> list[Any]:
+    """Every strategy in every space that it does not refuse, and wrapped ones around others."""
+    task, found = FakeTask(), []
+    for space_name, space in discover("spaces").items():
+        built = space.cls(task.input, task.outputs, **small(space.cls, 2))
+        for name, strategy in discover("strategies").items():
+            for inner in (None, *discover("strategies").values()):
+                options = small(strategy.cls)
+                if inner is not None:
+                    options["strategy"] = {"name": inner.name, **small(inner.cls)}
+                try:
+                    case = strategy_case(strategy.cls, options, built)
+                except HwnasError:  # has no key "strategy", or does not fit
+                    continue
+                around = f"({inner.name})" if inner else ""
+                found.append(pytest.param(case, id=f"{name}{around}-{space_name}"))
+    return found
+
+
+@pytest.mark.parametrize("check", STRATEGY_CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("case", cases())
+def test_strategy(case: Case, check: Any) -> None:
+    check(case)
+
+
+def test_every_strategy_fits_some_space() -> None:
+    fit = {type_name.values[0].cls for type_name in cases()}
+    assert fit == {c.cls for c in discover("strategies").values()}
+
+
+@pytest.mark.parametrize("check", SPACE_CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("input", INPUTS, ids=str)
+@pytest.mark.parametrize("name", discover("spaces"))
+def test_space(name: str, input: TensorType, check: Any) -> None:
+    check(space_grounds(name, input=input))
+
+
+@pytest.mark.parametrize("check", ESTIMATOR_CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimator(name: str, check: Any, tmp_path: Any) -> None:
+    check(estimator_bench(ESTIMATORS[name], None, None, tmp_path))

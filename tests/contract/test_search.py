@@ -1,0 +1,40 @@
+"""Every strategy x space x estimator that fits searches, is killed, and goes on identically."""
+
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwnas.core.registry import discover
+from tests.contract import tiny
+from tests.contract.tiny import Combination
+
+
+@pytest.mark.parametrize("parts", tiny.combinations(), ids="-".join)
+def test_killed_and_resumed_in_a_new_process(
+    parts: Combination, tmp_path: Path, elsewhere: ProcessPoolExecutor
+) -> None:
+    misfit = tiny.fits(parts, tmp_path / "fits")
+    if misfit:
+        pytest.skip(misfit)
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    calm.mkdir()
+    killed.mkdir()
+    expected = elsewhere.submit(tiny.finish, parts, calm)
+    rng = np.random.default_rng(parts.seed)
+    stopped = tiny.stop(parts, killed, int(rng.integers(1, 5)))
+    assert stopped >= 1
+    trials, curve = elsewhere.submit(tiny.finish, parts, killed).result()
+    assert trials
+    assert (trials, curve) == expected.result()
+    assert all(failed is None for *_, failed in trials)
+    volumes = [volume for _, volume in curve]
+    assert volumes == sorted(volumes)
+
+
+def test_every_component_fits_somewhere(tmp_path: Path) -> None:
+    fitting = [c for i, c in enumerate(tiny.combinations()) if not tiny.fits(c, tmp_path / str(i))]
+    assert {c.strategy for c in fitting} == set(discover("strategies"))
+    assert {c.space for c in fitting} == set(discover("spaces"))
+    assert {c.estimator for c in fitting} == set(discover("estimators"))

@@ -1,0 +1,204 @@
+"""Timing: the statistics, the protocol, and that it tells a big network from a small one."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.device import Device
+from hwnas.core.errors import HwnasError
+from hwnas.core.setting import Setting
+from hwnas.core.tensor_type import TensorType
+from hwnas.profile.conditions import conditions
+from hwnas.profile.latency import Latency
+from hwnas.profile.stopwatch import Stopwatch, summary, within
+from hwnas.space.nas_bench_201 import NasBench201
+
+QUICK = Stopwatch(replicates=20, seconds=5.0)
+
+
+def latency(channels: int, device: Device = Device(), **options: Any) -> Latency:
+    space = NasBench201(TensorType((3, 16, 16)), 10, cells=1, channels=channels)
+    return Latency(Setting(space, task=None, device=device), **options)  # type: ignore[arg-type]
+
+
+def dense(op: str = "nor_conv_3x3") -> Architecture:
+    return Architecture({f"{i}-{j}": op for j in range(1, 4) for i in range(j)})
+
+
+@given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=40))
+def test_the_interval_contains_the_median(samples: list[float]) -> None:
+    timing = summary(np.array(samples))
+    assert min(samples) <= timing.low <= timing.median <= timing.high <= max(samples)
+    assert timing.median <= timing.p95 <= timing.p99 <= max(samples)
+    assert timing.calls == len(samples)
+
+
+def test_outliers_are_left_out_of_the_median_but_not_of_the_tail() -> None:
+    samples = np.array([1.0, 1.1, 0.9, 1.05, 0.95, 1.0, 50.0])
+    assert list(within(samples)) == [1.0, 1.1, 0.9, 1.05, 0.95, 1.0]
+    timing = summary(samples)
+    assert (timing.outliers, timing.median, timing.calls) == (1, 1.0, 7)
+    assert timing.high <= 1.1
+    assert timing.p99 > 40
+
+
+def test_the_interval_covers_the_true_median_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    truth = math.exp(0.5)
+    timings = [summary(rng.lognormal(0.5, 0.05, 60)) for _ in range(300)]
+    assert 0.9 <= np.mean([t.low <= truth <= t.high for t in timings]) <= 0.99
+
+
+def test_a_sleep_takes_as_long_as_it_must() -> None:
+    timing = QUICK.time(lambda: time.sleep(0.002))
+    assert timing.low >= 1.9
+    assert timing.calls == 20
+
+
+def test_the_budget_ends_a_slow_measurement_after_five_calls() -> None:
+    called: list[None] = []
+
+    def slow() -> None:
+        called.append(None)
+        time.sleep(0.03)
+
+    timing = Stopwatch(replicates=100, seconds=0.02).time(slow)
+    assert timing.calls == 5
+    assert len(called) == 6  # and one of warm-up
+
+
+def test_warm_up_goes_on_until_stable() -> None:
+    calls: list[int] = []
+
+    def settling() -> None:  # slow at first, like a kernel that is being tuned
+        calls.append(len(calls))
+        time.sleep(max(0.02 / 2 ** (len(calls) // 5), 0.002))
+
+    timing = Stopwatch(replicates=10, seconds=2.0).time(settling)
+    assert timing.median < 8.0
+    assert len(calls) - timing.calls >= 20  # 20, 10, 5, 2.5 ms and then it is stable
+
+
+def test_interleaved_calls_take_turns() -> None:
+    order: list[str] = []
+    watch = Stopwatch(replicates=6, seconds=5.0)
+    first, second = watch.interleave(
+        [lambda: order.append("a"), lambda: order.append("b") or time.sleep(0.001)]
+    )
+    assert "".join(order[-12:]) == "abbaabbaabba"
+    assert first.median < second.median
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_garbage_collector_is_off_while_timing_and_as_before_afterwards(on: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if on else gc.disable)()
+        seen: list[bool] = []
+        QUICK.time(lambda: seen.append(gc.isenabled()))
+        assert not any(seen)
+        assert gc.isenabled() is on
+
+        def fails() -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            QUICK.time(fails)
+        assert gc.isenabled() is on
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_metrics_of_a_network() -> None:
+    found = latency(4, replicates=20, seconds=0.1).measure(dense())
+    assert list(found) == [
+        "latency_ms", "latency_p95_ms", "latency_p99_ms", "latency_low_ms", "latency_high_ms",
+    ]  # fmt: skip
+    assert 0 < found["latency_low_ms"] <= found["latency_ms"] <= found["latency_high_ms"]
+    assert found["latency_ms"] <= found["latency_p95_ms"] <= found["latency_p99_ms"]
+
+
+def test_a_big_network_is_slower_than_a_small_one() -> None:
+    small = latency(4).measure(dense("skip_connect"))["latency_ms"]
+    big = latency(48).measure(dense())["latency_ms"]
+    assert big > 2 * small
+
+
+def test_threads_and_randomness_are_left_as_they_were() -> None:
+    threads = torch.get_num_threads()
+    state = torch.get_rng_state()
+    during: list[int] = []
+    profiler = latency(4, Device(threads=threads + 1), replicates=5, seconds=0.05)
+    hook = torch.nn.modules.module.register_module_forward_hook(
+        lambda *_: during.append(torch.get_num_threads())
+    )
+    try:
+        profiler.measure(dense())
+    finally:
+        hook.remove()
+    assert set(during) == {threads + 1}
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_network_runs_as_the_device_says() -> None:
+    seen: set[Any] = set()
+
+    def look(module: Any, inputs: Any, _: Any) -> None:
+        if isinstance(module, torch.nn.Conv2d):
+            x, layout = inputs[0], torch.channels_last
+            dtypes = (x.dtype, module.weight.dtype)
+            layouts = [t.is_contiguous(memory_format=layout) for t in (x, module.weight)]
+            seen.add(
+                (len(x), *dtypes, *layouts, module.training, torch.is_inference_mode_enabled())
+            )
+
+    hook = torch.nn.modules.module.register_module_forward_hook(look)
+    try:
+        device = Device(batch=3, precision="float64")
+        assert latency(4, device, replicates=5, seconds=0.05).measure(dense())["latency_ms"] > 0
+    finally:
+        hook.remove()
+    assert seen == {(3, torch.float64, torch.float64, True, True, False, True)}
+
+
+def test_mistakes_are_told_before_anything_runs() -> None:
+    with pytest.raises(HwnasError, match=r"device\.runtime"):
+        latency(4, Device(runtime="onnxruntime"))
+    with pytest.raises(HwnasError, match="threads"):
+        latency(4, Device(threads=0))
+    with pytest.raises(HwnasError, match="replicates"):
+        latency(4, replicates=0)
+    if not torch.cuda.is_available():
+        with pytest.raises(HwnasError, match=r"device\.kind"):
+            latency(4, Device(kind="cuda"))
+
+
+def test_conditions_are_plain_json_and_name_the_machine() -> None:
+    found = conditions()
+    assert json.loads(json.dumps(found)) == found
+    assert found["torch"] == torch.__version__
+    assert found["threads"] == torch.get_num_threads()
+    assert found["cpu"]
+    assert ("gpu" in found) == torch.cuda.is_available()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_events_time_the_work_and_not_its_launch() -> None:
+    x = torch.randn(4096, 4096, device="cuda")
+    timing = Stopwatch(replicates=50, seconds=1.0, cuda=True).time(lambda: x @ x)
+    assert timing.median > 0.1  # 137 GFLOP; the launch alone takes 0.01 ms
+    profiler = latency(16, Device(kind="cuda", batch=8, precision="float16"))
+    assert profiler.measure(dense())["latency_ms"] > 0
+    assert {"name", "driver", "temperature_c"} <= set(conditions()["gpu"])
