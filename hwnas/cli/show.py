@@ -52,14 +52,13 @@ def _print(data: dict[str, Any]) -> None:
     failed = f", {data['failed']} failed" if data["failed"] else ""
     console.print(
         f"[bold]{data['name']}[/]  {data['evaluations']} evaluations{failed},"
-        f" hypervolume {data['hypervolume']:.4g} ({data['share']:.1%} of the box up to the limits)"
+        f" hypervolume {data['hypervolume']:.4g} ({data['share']:.1%} of its box)"
     )
     names = [o["name"] for o in data["objectives"]]
     table = Table(box=None, header_style="bold", pad_edge=False, title_justify="left")
     table.add_column("trial", justify="right", style="cyan")
     for o in data["objectives"]:
-        unit = f" [{o['unit']}]" if o["unit"] and not o["name"].endswith(f"_{o['unit']}") else ""
-        table.add_column(o["name"] + unit, justify="right")
+        table.add_column(o["name"], justify="right")
     front = [t for t in data["trials"] if t["front"]]
     for trial in sorted(front, key=lambda t: t["metrics"][names[0]]):
         table.add_row(str(trial["id"]), *(f"{trial['metrics'][n]:,.4g}" for n in names))

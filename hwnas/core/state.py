@@ -8,7 +8,7 @@ import numpy as np
 
 
 def _encode(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         data = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
         return {"__array__": data, "dtype": str(value.dtype), "shape": value.shape}
     if isinstance(value, np.generic):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from hwnas.core.architecture import Architecture
 from hwnas.core.errors import HwnasError
 from hwnas.core.estimator import Estimator
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.core.setting import Setting
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from hwnas.space.replay import build
 
 
 class Shared(Estimator):
@@ -43,15 +42,20 @@ class Shared(Estimator):
                 f"estimator: horizon ({horizon}) and recalibrate ({recalibrate}) must be at"
                 " least 1."
             )
-        import torch
-
+        for name, value in (("batch", batch), ("lr", lr)):
+            if value is not None and value <= 0:
+                raise HwnasError(f"estimator.{name}: must be more than 0, got {value}.")
+        from hwnas.estimate.nn.compute import settle
         from hwnas.estimate.nn.sharer import Sharer
 
-        torch.set_num_threads(setting.device.threads)
+        settle(setting.device)
+        self._kept: Path | None = None  # what the last snapshot may name
         self._sharer = Sharer(setting, horizon, batch, lr, recalibrate)
 
     def _estimate(self, proposal: Proposal) -> Outcome:
         sharer, point = self._sharer, proposal.point
+        if isinstance(point, Architecture):
+            build(self.setting.space, point)  # raises if it is not of the space
         for _ in range(proposal.train):
             sharer.step(point)
         metrics: dict[str, float] = {}
@@ -67,21 +71,19 @@ class Shared(Estimator):
 
     def checkpoint(self, id: int) -> None:
         """Keep supernet and momentum; the checkpoint before stays until the next."""
-        kept = sorted(self._folder.glob("supernet-*.safetensors"), key=_number)
-        self._sharer.save(self._folder / f"supernet-{id}.safetensors")
-        for old in kept[:-1]:
-            old.unlink()
+        path = self._path(id)
+        self._sharer.save(path)
+        for old in path.parent.glob("supernet-*.safetensors"):
+            if old not in (path, self._kept):
+                old.unlink()
+        self._kept = path
 
     def restore(self, id: int) -> None:
         """Take up the supernet of proposal ``id``."""
-        self._sharer.load(self._folder / f"supernet-{id}.safetensors")
+        self._kept = self._path(id)
+        self._sharer.load(self._kept)
 
-    @property
-    def _folder(self) -> Path:
+    def _path(self, id: int) -> Path:
         if self.setting.folder is None:
             raise HwnasError("a supernet can be kept only where there is a folder for it.")
-        return self.setting.folder / "weights"
-
-
-def _number(path: Path) -> int:
-    return int(path.stem.partition("-")[2])
+        return self.setting.folder / "weights" / f"supernet-{id}.safetensors"

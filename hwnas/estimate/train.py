@@ -40,11 +40,13 @@ class Train(Estimator):
                 raise HwnasError(f"estimator.{name}: must be in (0, 1], got {share}.")
         if epochs < 1:
             raise HwnasError(f"estimator.epochs: must be at least 1, got {epochs}.")
-        import torch
-
+        for name, value in (("batch", batch), ("lr", lr)):
+            if value is not None and value <= 0:
+                raise HwnasError(f"estimator.{name}: must be more than 0, got {value}.")
         from hwnas.estimate.nn.batches import Batches, resized
+        from hwnas.estimate.nn.compute import settle
 
-        torch.set_num_threads(setting.device.threads)
+        settle(setting.device)
         self.units = epochs
         self._width = width
         self._lr = lr

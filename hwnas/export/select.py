@@ -109,6 +109,7 @@ def shortlist(values: np.ndarray, n: int) -> list[int]:
 
 
 def parse(rule: str) -> list[_Limit]:
+    """The limits of a rule; none for ``knee`` and ``all``. Raises :class:`HwnasError`."""
     if rule.strip() in ("knee", "all"):
         return []
     limits = []

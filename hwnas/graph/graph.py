@@ -51,6 +51,10 @@ class Node:
         gates = (*self.gates, (choice, option))
         return Node(self.graph, self.id, self.op, self.inputs, self.type, gates)
 
+    def plain(self) -> Node:
+        """This value without its gates."""
+        return Node(self.graph, self.id, self.op, self.inputs, self.type)
+
     def __repr__(self) -> str:
         return f"Node({self.id!r}, {self.op}, {self.type})"
 
@@ -92,15 +96,17 @@ class Graph:
             )
         if not inputs:
             raise HwnasError(f"node {id!r}: {op} has no input.")
-        gates: Gates = ()
-        if op.__class__ is not Sum:  # a sum applies the gates of its terms; others hand them on
-            gates = inputs[0].gates
-            if any(node.gates != gates for node in inputs):
+        gates = inputs[0].gates
+        if any(node.gates != gates for node in inputs):
+            if op.__class__ is not Sum:
                 chosen = next(node.gates for node in inputs if node.gates)[0][0]
                 raise HwnasError(
                     f"node {id!r}: {op} joins inputs that {chosen.name!r} chooses.",
                     "Only a sum can be relaxed over a choice of inputs: sum them instead.",
                 )
+            gates = ()  # a sum applies the gates that tell its terms apart
+        elif gates and op.__class__ is Sum:  # and hands on what all of them depend on
+            inputs = tuple(node.plain() for node in inputs)
         try:
             type = infer(op, *[node.type for node in inputs])
         except HwnasError as error:
@@ -111,6 +117,12 @@ class Graph:
 
     def finish(self, output: Node) -> Graph:
         """This graph with ``output`` as its result, without what does not lead to it."""
+        if output.gates:
+            raise HwnasError(
+                f"the output {output.id!r} depends on inputs that"
+                f" {output.gates[0][0].name!r} chooses.",
+                "Sum what pick.inputs returns before going on.",
+            )
         self.output = output
         needed = {output.id}
         for id in reversed(self._nodes):

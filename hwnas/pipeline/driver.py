@@ -84,12 +84,12 @@ class Driver:
             for profiler in self._profilers:
                 outcome = profiler.complete(outcome)
         except FAILURES as error:
-            return replace(outcome, failed=f"{type(error).__name__}: {error}")
+            return replace(outcome, metrics={}, failed=f"{type(error).__name__}: {error}")
         if outcome.failed is None and outcome.proposal.is_trial:
             for objective in self._archive.objectives:
                 value = outcome.metrics.get(objective.name)
                 if value is None or not math.isfinite(value):
-                    return replace(outcome, failed=f"{objective.name} is {value}")
+                    return replace(outcome, metrics={}, failed=f"{objective.name} is {value}")
         return outcome
 
     def finish(self, outcome: Outcome) -> None:
@@ -100,6 +100,7 @@ class Driver:
         while pending and (oldest := next(iter(pending))) in self._ready:
             told.append(self._ready.pop(oldest))
             self._strategy.tell([told[-1]])
+            self._feed.fill()  # at once: when to ask must not depend on what finishes first
         if told:
             self._record(told)
         elif outcome.proposal.is_trial:
@@ -145,11 +146,9 @@ class _Feed(Iterator[Proposal]):
 
     def __next__(self) -> Proposal:
         driver = self._driver
-        strategy, slots = driver._strategy, driver._estimator.slots
         while True:
             if not self.queue:
-                free = slots - len(strategy.pending)
-                self.queue = strategy.ask(free) if free > 0 else []
+                self.fill()
             if not self.queue:
                 raise StopIteration
             proposal = self.queue.pop(0)
@@ -157,3 +156,10 @@ class _Feed(Iterator[Proposal]):
             if known is None or known.proposal != proposal:
                 return proposal
             driver.finish(known)
+
+    def fill(self) -> None:
+        """Ask for as many proposals as there are free slots."""
+        strategy = self._driver._strategy
+        free = self._driver._estimator.slots - len(strategy.pending)
+        if free > 0:
+            self.queue += strategy.ask(free)

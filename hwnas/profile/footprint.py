@@ -61,7 +61,7 @@ def footprint(op: Op, batch: int, width: int, *inputs: TensorType) -> Footprint:
         storage = tensor.untyped_storage().nbytes()
         return storage // tensor.element_size() * width if tensor.is_floating_point() else storage
 
-    class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    class Watch(TorchDispatchMode):
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
@@ -82,7 +82,7 @@ def footprint(op: Op, batch: int, width: int, *inputs: TensorType) -> Footprint:
         state = [*module.parameters(), *module.buffers()]
         given = [torch.empty(batch, *i.shape, dtype=getattr(torch, i.dtype)) for i in inputs]
         known.update(t.untyped_storage()._cdata for t in (*state, *given))
-        with Watch():  # type: ignore[no-untyped-call]
+        with Watch():
             result = module(*given)
         at = [t.untyped_storage()._cdata for t in given]
         own = result.untyped_storage()._cdata

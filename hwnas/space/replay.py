@@ -9,7 +9,7 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.choice import Choice, Label, Value
 from hwnas.core.errors import HwnasError
 from hwnas.core.space import Space
-from hwnas.graph.graph import Graph, Node
+from hwnas.graph.graph import Graph, Node, infer
 from hwnas.graph.ops.mix import Mix
 
 if TYPE_CHECKING:
@@ -26,6 +26,12 @@ def apply(name: str, option: Option, x: Node) -> Node:
         with x.graph.scope(name):
             return option(x)
     return x.graph.add(name, option, x)
+
+
+def _shapes(x: Node, options: Mapping[str, Option]) -> bool:
+    if any(map(callable, options.values())):
+        return True
+    return len({infer(option, x.type) for option in options.values()}) > 1
 
 
 class Discrete:
@@ -60,7 +66,9 @@ class Discrete:
         taken = next(iter(options))
         if len(options) > 1:
             # An option that is a function may ask for more, so what follows depends on it.
-            structural = any(map(callable, options.values()))
+            # So does the type that it leaves, where that is asked for.
+            known = self.choices.get(name)
+            structural = known.structural if known else _shapes(x, options)
             taken = str(self._value(Choice(name, tuple(options), structural=structural)))
         return apply(f"{name}/{taken}", options[taken], x)
 

@@ -117,9 +117,8 @@ def stop(parts: Combination, folder: Path, after: int) -> int:
             raise Killed
 
     search = Search(parts, folder, progress)
-    with search.store:
-        with suppress(Killed):
-            search.driver.run()
+    with search.store, suppress(Killed):
+        search.driver.run()
     return told
 
 

@@ -58,7 +58,7 @@ class Parallel(Estimator):
         running: dict[Future[Outcome], Proposal] = {}
         while True:
             while len(running) < self._workers and (new := next(source, None)) is not None:
-                running[self._pool.submit(_work, new)] = new
+                running[self._submit(new)] = new
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -69,6 +69,14 @@ class Parallel(Estimator):
             for future in done & running.keys():
                 del running[future]
                 yield future.result()
+
+    def _submit(self, proposal: Proposal) -> Future[Outcome]:
+        try:
+            return self._pool.submit(_work, proposal)
+        except BrokenProcessPool as error:  # a worker died meanwhile: what is running tells
+            broken: Future[Outcome] = Future()
+            broken.set_exception(error)
+            return broken
 
     def _retry(self, proposal: Proposal) -> Outcome:
         """Evaluate alone, in a new pool, what may have killed a worker."""

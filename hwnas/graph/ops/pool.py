@@ -15,17 +15,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pool(Op):
-    """Average or maximum over windows; the padding of an average does not count."""
+    """Average or maximum over windows; the padding of an average does not count.
+
+    ``ceil`` adds a last window that is only partly inside, as a padded convolution of stride 2 has.
+    """
 
     how: Literal["avg", "max"]
     kernel: int
     stride: int = 1
     padding: int = 0
+    ceil: bool = False
 
     def infer(self, *inputs: TensorType) -> TensorType:
         """Shape (channels, height', width')."""
         channels, *size = image(self, inputs[0])
-        size = [(s + 2 * self.padding - self.kernel) // self.stride + 1 for s in size]
+        spare = self.stride - 1 if self.ceil else 0
+        size = [(s + 2 * self.padding - self.kernel + spare) // self.stride + 1 for s in size]
         if min(size) < 1:
             raise HwnasError(f"{self} leaves nothing of {inputs[0]}.")
         return TensorType((channels, *size), inputs[0].dtype)
@@ -35,8 +40,10 @@ class Pool(Op):
         from torch import nn
 
         if self.how == "max":
-            return nn.MaxPool2d(self.kernel, self.stride, self.padding)
-        return nn.AvgPool2d(self.kernel, self.stride, self.padding, count_include_pad=False)
+            return nn.MaxPool2d(self.kernel, self.stride, self.padding, ceil_mode=self.ceil)
+        return nn.AvgPool2d(
+            self.kernel, self.stride, self.padding, ceil_mode=self.ceil, count_include_pad=False
+        )
 
     @property
     def label(self) -> str:

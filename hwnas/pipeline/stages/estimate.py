@@ -10,6 +10,7 @@ from hwnas.core.errors import FAILURES, HwnasError
 from hwnas.core.tracker import Event
 from hwnas.estimate.nn import checkpoint
 from hwnas.estimate.nn.batches import Batches, derive
+from hwnas.estimate.nn.compute import settle
 from hwnas.estimate.nn.learner import Learner
 from hwnas.export.select import shortlist
 from hwnas.pipeline.files import read_json, write_json
@@ -19,6 +20,7 @@ from hwnas.space.replay import build
 
 def run(run: Run) -> None:
     """Write ``estimated.json`` and the weights of every training, each as soon as it is done."""
+    settle(run.device)
     section = run.pipeline.estimate
     listed = _shortlist(run, read_json(run.folder / "front.json"))
     known = _known(run)

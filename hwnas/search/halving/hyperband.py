@@ -37,10 +37,10 @@ class Hyperband(Strategy):
         self._inner: Strategy = create(
             "strategies", strategy or {"name": "random"}, "search.strategy", context
         )
-        if "mixture" in self._inner.required:
+        if self._inner.required & {"mixture", "parent"}:
             raise HwnasError(
-                "search.strategy: hyperband halves sets of networks, but this strategy proposes"
-                " mixtures.",
+                "search.strategy: hyperband halves sets of new networks, but this strategy proposes"
+                " mixtures or goes on with networks of its own.",
                 "Wrap a strategy that proposes networks, such as random or nsga2.",
             )
         self._eta = eta

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.choice import Choice
+from hwnas.core.errors import HwnasError
 from hwnas.core.mixture import Mixture
 from hwnas.core.space import Space
 from hwnas.graph.graph import INPUT, Node
@@ -67,6 +68,8 @@ class Supernet(nn.Module):
         active: Active,
     ) -> Tensor:
         w = weights[choice.name]
+        if not active[choice.name]:
+            raise HwnasError(f"nothing is taken for choice {choice.name!r} of the supernet.")
         terms = [values[node.inputs[i].id] * w[i] for i in active[choice.name]]
         return sum(terms[1:], start=terms[0])
 
