@@ -48,9 +48,6 @@ def main() -> None:
         if error.hint:
             console.print(f"[cyan]hint[/]  {escape(error.hint)}", soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("[yellow]stopped[/] nothing is lost: add --resume to go on.")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

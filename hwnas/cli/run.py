@@ -69,6 +69,10 @@ def _run(
         finished = prepare(run, stages, resume)
         with mirrored(run) as ui:
             execute(run, stages, finished)
+    except KeyboardInterrupt:  # click would say no more than "Aborted!"
+        screen.close()
+        typer.echo("Stopped. Nothing is lost: the same command with --resume goes on.", err=True)
+        raise typer.Exit(130) from None
     finally:
         screen.close()
     if stages[-1] == "export":

@@ -82,7 +82,7 @@ def footprint(op: Op, batch: int, width: int, *inputs: TensorType) -> Footprint:
         state = [*module.parameters(), *module.buffers()]
         given = [torch.empty(batch, *i.shape, dtype=getattr(torch, i.dtype)) for i in inputs]
         known.update(t.untyped_storage()._cdata for t in (*state, *given))
-        with Watch():
+        with Watch():  # type: ignore[no-untyped-call]
             result = module(*given)
         at = [t.untyped_storage()._cdata for t in given]
         own = result.untyped_storage()._cdata

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 from typer.testing import CliRunner
@@ -64,6 +65,13 @@ def test_a_structural_space_has_no_supernet(tmp_path: Path) -> None:
     message = str(_mistake(tmp_path, data={**TINY, "search": search, "space": {"name": "chain"}}))
     assert "depth" in message
     assert "train" in message
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_named(tmp_path: Path) -> None:
+    message = str(_mistake(tmp_path, "device=cuda"))
+    assert "device.kind" in message
+    assert "nvidia-smi" in message
 
 
 def _folder(tmp_path: Path, classes: int = 2) -> Path:

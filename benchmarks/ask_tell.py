@@ -1,0 +1,118 @@
+"""Ask-tell rounds a second, with and without a store, beside bare pymoo in the same run.
+
+Three objectives computed from the architecture in no time, NAS-Bench-201, one thread. Writes
+``benchmarks/results/ask_tell.json``.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwnas.core import Architecture, Context, Metric, Objective, Objectives, Outcome, Spent
+from hwnas.core.registry import create
+from hwnas.core.state import dumps
+from hwnas.core.strategy import Strategy
+from hwnas.core.tensor_type import TensorType
+from hwnas.profile.conditions import conditions
+from hwnas.space.nas_bench_201 import NasBench201
+from hwnas.track.store import Store
+
+ROUNDS = 3000
+NAMES = ("a", "b", "c")
+SPACE = NasBench201(TensorType((3, 32, 32)), 10)
+OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+TABLE = np.random.default_rng(0).random((6, 5, 3)) / 6
+
+
+def metrics(architecture: Architecture) -> Mapping[str, float]:
+    """Three sums over the edges of the cell."""
+    rows = [TABLE[i, OPS.index(str(op))] for i, op in enumerate(architecture.values())]
+    return dict(zip(NAMES, np.sum(rows, axis=0).tolist(), strict=True))
+
+
+def strategy(config: Mapping[str, Any]) -> Strategy:
+    """A strategy with three objectives."""
+    objectives = Objectives([Objective(Metric(name)) for name in NAMES])
+    context = Context(SPACE, objectives, np.random.default_rng(0), evaluations=ROUNDS)
+    made: Strategy = create("strategies", config, "search", context)
+    return made
+
+
+def ours(config: Mapping[str, Any], store: Store | None) -> float:
+    """Rounds a second; with a store, every outcome is committed with its snapshot."""
+    searcher = strategy(config)
+    started = time.perf_counter()
+    while not searcher.done:
+        for proposal in searcher.ask(1):
+            outcome = Outcome(proposal, metrics(proposal.point), spent=Spent(1))  # type: ignore[arg-type]
+            searcher.tell([outcome])
+            if store is not None:
+                snapshot = (proposal.id, dumps(searcher.state_dict()))
+                store.commit([outcome], curve=[(proposal.id, 0.0)], snapshot=snapshot)
+    return ROUNDS / (time.perf_counter() - started)
+
+
+def pymoo() -> float:
+    """Rounds a second of pymoo's NSGA-II on integers, the same population."""
+    from pymoo.algorithms.moo.nsga2 import NSGA2
+    from pymoo.core.problem import Problem
+    from pymoo.core.termination import NoTermination
+    from pymoo.operators.crossover.ux import UX
+    from pymoo.operators.mutation.pm import PM
+    from pymoo.operators.repair.rounding import RoundingRepair
+    from pymoo.operators.sampling.rnd import IntegerRandomSampling
+
+    problem = Problem(n_var=6, n_obj=3, xl=0, xu=4, vtype=int)
+    algorithm = NSGA2(
+        pop_size=20,
+        sampling=IntegerRandomSampling(),
+        crossover=UX(),
+        mutation=PM(vtype=float, repair=RoundingRepair()),
+        eliminate_duplicates=True,
+    )
+    algorithm.setup(problem, termination=NoTermination(), seed=0)
+    started = time.perf_counter()
+    done = 0
+    while done < ROUNDS:
+        infills = algorithm.ask()
+        for individual in infills:
+            genes = enumerate(individual.X.astype(int))
+            individual.F = np.sum([TABLE[i, g] for i, g in genes], axis=0)
+        algorithm.tell(infills=infills)
+        done += len(infills)
+    return done / (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Measure and write."""
+    configs: dict[str, dict[str, Any]] = {
+        "random": {"name": "random"},
+        "aging": {"name": "aging"},
+        "nsga2": {"name": "nsga2", "population": 20},
+        "hyperband": {"name": "hyperband"},
+    }
+    result: dict[str, Any] = {"rounds": ROUNDS, "pymoo_nsga2": pymoo(), "strategies": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, config in configs.items():
+            with Store(Path(folder) / f"{name}.db") as store:
+                result["strategies"][name] = {
+                    "rounds_per_second": ours(config, None),
+                    "committed_per_second": ours(config, store),
+                }
+    result["nsga2_over_pymoo"] = (
+        result["strategies"]["nsga2"]["rounds_per_second"] / result["pymoo_nsga2"]
+    )
+    result["conditions"] = conditions()
+    path = Path(__file__).parent / "results" / "ask_tell.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
