@@ -54,6 +54,7 @@ def _run(
     stages: Sequence[str],
 ) -> None:
     from hwnas.cli.summary import summary
+    from hwnas.core.tracker import Event
     from hwnas.pipeline.config import read
     from hwnas.pipeline.mirror import mirrored
     from hwnas.pipeline.pipeline import execute, folder_for, prepare
@@ -66,6 +67,7 @@ def _run(
     screen = Console()
     run = Run(pipeline, folder, path.stem, screen.record)
     try:
+        screen.record(Event(stages[0], "start"))  # reading the data can take a while
         finished = prepare(run, stages, resume)
         with mirrored(run) as ui:
             execute(run, stages, finished)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from hwnas.core.device import Device, cores
 from hwnas.core.errors import HwnasError
 from hwnas.core.registry import describe, nearest
+
+
+class _Loader(yaml.SafeLoader):
+    """Numbers as in YAML 1.2 and everywhere else: 5e6 is one, not a text."""
+
+
+_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
 
 
 class _Model(BaseModel):
@@ -130,7 +139,7 @@ def read(path: Path, settings: Sequence[str] = (), seed: int | None = None) -> P
     if not path.is_file():
         raise HwnasError(f"{path}: there is no such pipeline file.", "See: hwnas list pipelines")
     try:
-        data = yaml.safe_load(path.read_text())
+        data = yaml.load(path.read_text(), _Loader)  # noqa: S506 (a safe loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise HwnasError(f"{path}: not a YAML file: {error}") from None
     if not isinstance(data, dict):
@@ -171,6 +180,6 @@ def _set(data: dict[str, Any], setting: str) -> None:
         if not isinstance(at, dict):
             raise HwnasError(f"--set {setting}: {key!r} is no section, it holds {at!r}.")
     try:
-        at[last] = yaml.safe_load(text)
+        at[last] = yaml.load(text, _Loader)  # noqa: S506 (a safe loader)
     except yaml.YAMLError as error:
         raise HwnasError(f"--set {setting}: the value is not YAML: {error}") from None
