@@ -60,7 +60,7 @@ def _finished(run: Run, stages: Sequence[str], resume: bool) -> dict[str, str]:
     """The stages that the folder has finished, after checking that it is this pipeline's."""
     folder = run.folder
     if not (folder / "pipeline.yaml").exists():
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and any(p.suffix != ".partial" for p in folder.iterdir()):
             raise HwnasError(
                 f"--out {folder}: not empty, and not a run folder.", "Name a new folder."
             )
