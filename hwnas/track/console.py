@@ -54,10 +54,11 @@ class Console(Tracker):
             self._stages[event.stage] = _Stage(event.stage)
             self._order.append(event.stage)
         stage = self._stages[event.stage]
+        known = event.kind == "start" and stage.state == "running"  # now with a total
         stage.take(event, self._clock())
         if self._terminal.is_terminal and not self._closed:
             self._draw(event)
-        else:
+        elif not known:
             self._write(event, stage)
 
     def close(self) -> None:
