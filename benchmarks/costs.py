@@ -19,7 +19,6 @@ import torch
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.tensor_type import TensorType
-from hwnas.graph.graph import Graph
 from hwnas.profile.conditions import conditions
 from hwnas.profile.cost import cost, network_cost
 from hwnas.space.moves import sample
@@ -29,17 +28,6 @@ from hwnas.space.replay import build
 
 NETWORKS = 2000
 WHOLE = 40  # of them are also counted whole, one after every NETWORKS / WHOLE
-
-
-def flat(graph: Graph) -> Graph:
-    """The same network without slashes in its ids, at which fvcore would split module names."""
-    result = Graph(graph.input.type)
-    made = {graph.input.id: result.input}
-    for node in graph:
-        assert node.op is not None
-        name = node.id.replace("/", "-")
-        made[node.id] = result.add(name, node.op, *(made[i.id] for i in node.inputs))
-    return result.finish(made[graph.output.id])
 
 
 def whole(network: Network, x: torch.Tensor) -> int:
@@ -59,7 +47,7 @@ def measure() -> dict[str, Any]:
     points = [sample(space, rng) for _ in range(NETWORKS)]
     x = torch.zeros(1, 3, 32, 32)
     dense = Architecture(dict.fromkeys(points[0], "nor_conv_3x3"))
-    whole(Network(flat(build(space, dense))).eval(), x)  # imports are no part of it
+    whole(Network(build(space, dense)).eval(), x)  # imports are no part of it
     cost.cache_clear()
     build_seconds = count_seconds = module_seconds = trace_seconds = 0.0
     for i, point in enumerate(points):
@@ -71,9 +59,8 @@ def measure() -> dict[str, Any]:
         build_seconds += built - start
         if i % (NETWORKS // WHOLE):
             continue
-        renamed = flat(graph)
         start = time.perf_counter()
-        network = Network(renamed).eval()
+        network = Network(graph).eval()
         made = time.perf_counter()
         total = whole(network, x)
         trace_seconds += time.perf_counter() - made

@@ -87,24 +87,13 @@ def completed(profiler: Any, point: Any, gradient: Any = 1) -> Outcome:
     return profiler.complete(Outcome(Proposal(0, point, train=0, gradient=gradient)))
 
 
-def flat(graph: Graph) -> Graph:
-    """The same network without slashes in its ids, at which fvcore would split module names."""
-    result = Graph(graph.input.type)
-    made = {graph.input.id: result.input}
-    for node in graph:
-        assert node.op is not None
-        name = node.id.replace("/", "-")
-        made[node.id] = result.add(name, node.op, *(made[i.id] for i in node.inputs))
-    return result.finish(made[graph.output.id])
-
-
 @pytest.mark.parametrize("space", [CELLS, CHAIN], ids=["nas_bench_201", "chain"])
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_equal_to_fvcore_and_torch_on_the_whole_module(space: Space, seed: int) -> None:
     architecture = sample(space, np.random.default_rng(seed))
     graph = build(space, architecture)
-    network = Network(flat(graph)).eval()
+    network = Network(graph).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from fvcore.nn import FlopCountAnalysis
