@@ -32,10 +32,4 @@ class Latency(Profiler):
         graph = build(self.setting.space, architecture)
         with threads(self.setting.device.threads):
             timing = self._stopwatch.time(runner(graph, self.setting.device))
-        return {
-            "latency_ms": timing.median,
-            "latency_p95_ms": timing.p95,
-            "latency_p99_ms": timing.p99,
-            "latency_low_ms": timing.low,
-            "latency_high_ms": timing.high,
-        }
+        return timing.metrics()

@@ -35,6 +35,16 @@ class Timing:
     calls: int
     outliers: int
 
+    def metrics(self) -> dict[str, float]:
+        """Median, tail and interval under the names that latencies have as metrics."""
+        return {
+            "latency_ms": self.median,
+            "latency_p95_ms": self.p95,
+            "latency_p99_ms": self.p99,
+            "latency_low_ms": self.low,
+            "latency_high_ms": self.high,
+        }
+
 
 def within(samples: np.ndarray) -> np.ndarray:
     """The samples at most 1.5 interquartile ranges outside the quartiles (Tukey 1977)."""

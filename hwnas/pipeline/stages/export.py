@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def _export(
     stopwatch = Stopwatch(effort.replicates, effort.seconds)
 
     def timed(call: Callable[[], object]) -> Mapping[str, float]:
-        return {_key(name): value for name, value in asdict(stopwatch.time(call)).items()}
+        return stopwatch.time(call).metrics()
 
     found = verify(
         artifact.path, run.space, architecture, weights, run.task,
@@ -114,7 +113,3 @@ def _export(
             },
         },
     )
-
-
-def _key(name: str) -> str:
-    return "latency_ms" if name == "median" else f"latency_{name}_ms"
