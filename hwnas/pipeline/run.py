@@ -23,6 +23,7 @@ from hwnas.core.tracker import Event
 from hwnas.export.onnx import Onnx
 from hwnas.export.select import parse
 from hwnas.pipeline.config import Pipeline
+from hwnas.profile.runner import require
 from hwnas.task.task import Task
 
 STAGES = {
@@ -64,14 +65,7 @@ class Run:
     def device(self) -> Device:
         """The device. Raises :class:`HwnasError` if it is not there."""
         device = self.pipeline.device.resolve(self.pipeline.search.workers)
-        if device.kind == "cuda":
-            import torch
-
-            if not torch.cuda.is_available():
-                raise HwnasError(
-                    "device.kind: cuda, but torch finds no GPU here.",
-                    "Use kind: cpu, or check the driver with nvidia-smi.",
-                )
+        require(device)
         return device
 
     @cached_property

@@ -27,7 +27,7 @@ def require(device: Device) -> None:
     if device.kind == "cuda" and not torch.cuda.is_available():
         raise HwnasError(
             "device.kind: 'cuda' is asked for but torch sees no GPU.",
-            "Set device.kind: cpu, or install a CUDA build of torch and its driver.",
+            "Set device.kind: cpu, or check nvidia-smi and that torch is a CUDA build.",
         )
     if device.batch < 1 or device.threads < 1:
         raise HwnasError(

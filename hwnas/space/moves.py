@@ -87,13 +87,20 @@ def mutate(space: Space, parent: Architecture, rng: np.random.Generator) -> Arch
     changed = met[rng.integers(len(met))]
     others = [value for value in changed.values if value != parent[changed.name]]
     value = others[rng.integers(len(others))]
+    return _with(space, parent, changed.name, value, lambda choice: _draw(choice, rng))
+
+
+def _with(
+    space: Space, parent: Architecture, name: str, value: Value, otherwise: Decide
+) -> Architecture:
+    """``parent`` with one value changed; ``otherwise`` answers what its values do not fit."""
 
     def decide(choice: Choice) -> Value:
-        if choice.name == changed.name:
+        if choice.name == name:
             return value
         kept = parent.get(choice.name)
         keep = choice.name in parent and kept in choice.values
-        return kept if keep else _draw(choice, rng)
+        return kept if keep else otherwise(choice)
 
     return walk(space, decide)
 
@@ -117,17 +124,8 @@ def neighbours(space: Space, architecture: Architecture) -> Iterator[Architectur
     """Every architecture that differs in one choice; new choices take their first value."""
     for changed in choices(space, architecture):
         for value in changed.values:
-            if value == architecture[changed.name]:
-                continue
-
-            def decide(choice: Choice, name: str = changed.name, value: Value = value) -> Value:
-                if choice.name == name:
-                    return value
-                kept = architecture.get(choice.name)
-                keep = choice.name in architecture and kept in choice.values
-                return kept if keep else choice.values[0]
-
-            yield walk(space, decide)
+            if value != architecture[changed.name]:
+                yield _with(space, architecture, changed.name, value, lambda c: c.values[0])
 
 
 def size(space: Space, rng: np.random.Generator, walks: int = 1000) -> tuple[float, bool]:

@@ -100,11 +100,11 @@ class Sharer:
         self.supernet.train()
         mixture = {name: w.requires_grad_() for name, w in self.weights(point).items()}
         active = self.supernet.active(point)
-        parameters: Mapping[str, Tensor] = dict(zip(self._names, self._parameters, strict=True))
+        parameters = dict(zip(self._names, self._parameters, strict=True))
         if order == 2:
             parameters = self._unrolled(mixture, active)
         x, y = self._valid.training(self.spent.steps)
-        outputs = functional_call(self.supernet, dict(parameters), (x, mixture, active))
+        outputs = functional_call(self.supernet, parameters, (x, mixture, active))
         loss = self._task.loss(outputs, y)
         found = torch.autograd.grad(loss, list(mixture.values()), materialize_grads=True)
         gradients = {

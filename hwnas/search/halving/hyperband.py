@@ -60,6 +60,10 @@ class Hyperband(Strategy):
         self._queue: list[dict[str, Any]] = []  # promoted, to be asked at this rung
         self._running: dict[int, int] = {}  # our proposal -> the inner one
 
+    def _open_next(self) -> None:
+        """The bracket with one rung less; after the last of them the first again."""
+        self._open(self._bracket - 1 if self._bracket else self._last)
+
     def _units(self, rung: int) -> int:
         """Cumulative training units at a rung of the open bracket."""
         return max(1, round(self.context.units / float(self._eta) ** (self._bracket - rung)))
@@ -112,7 +116,7 @@ class Hyperband(Strategy):
     def _advance(self) -> bool:
         """End the rung; whether there is anything more to ask."""
         if not self._members:  # all of them failed, or the inner strategy has no more
-            self._open(self._bracket - 1 if self._bracket else self._last)
+            self._open_next()
             return not self._inner.done
         members, self._members = self._members, []
         if self._rung == self._bracket:
@@ -120,7 +124,7 @@ class Hyperband(Strategy):
                 proposal = self._inner.pending[member["inner"]]
                 spent = Spent(train=member["train"])
                 self._inner.tell([Outcome(proposal, member["metrics"], spent=spent)])
-            self._open(self._bracket - 1 if self._bracket else self._last)
+            self._open_next()
             return True
         objectives = self.context.objectives
         values = np.array([objectives.values(m["metrics"]) for m in members])
