@@ -1,7 +1,9 @@
 """What a strategy is given: the problem, and its only source of ids and randomness."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,8 +19,9 @@ from hwnas.core.space import Space
 class Context:
     """Shared by a strategy and those it wraps.
 
-    ``units`` training units make a full evaluation; ``evaluations`` is the budget of trials;
-    ``costs`` gives the cheap metrics of an architecture that has not been trained.
+    ``units`` training units make a full evaluation; ``evaluations`` is the budget, of which each
+    trial takes its ``price``, by default one; ``costs`` gives the cheap metrics of an architecture
+    that has not been trained.
     """
 
     space: Space
@@ -27,6 +30,7 @@ class Context:
     units: int = 1
     evaluations: int = 100
     costs: Callable[[Architecture], Mapping[str, float]] = field(default=lambda _: {})
+    price: Callable[[Proposal], float] = field(default=lambda _: 1.0)
     next_id: int = 0
 
     def propose(
@@ -42,6 +46,10 @@ class Context:
         proposal = Proposal(self.next_id, point, units, score, parent, gradient)
         self.next_id += 1
         return proposal
+
+    def inner(self) -> Context:
+        """That of a strategy inside another one, which numbers and pays for what is asked."""
+        return replace(self, price=lambda _: 0.0)
 
     def state_dict(self) -> dict[str, Any]:
         """The random state and the next id."""

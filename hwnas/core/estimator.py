@@ -1,14 +1,20 @@
 """The contract of a performance estimation strategy."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from hwnas.core.architecture import Architecture
 from hwnas.core.errors import FAILURES
 from hwnas.core.metric import Metric
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.core.setting import Setting
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Estimator(ABC):
@@ -33,6 +39,17 @@ class Estimator(ABC):
     def metrics(self) -> tuple[Metric, ...]:
         """What is measured: the metrics of the task."""
         return self.setting.task.metrics
+
+    def costs(self, architecture: Architecture) -> Mapping[str, float]:
+        """Those of its cheap metrics that it knows of a network before training; none by default.
+
+        Raises :class:`HwnasError` for an architecture that it does not know.
+        """
+        return {}
+
+    def truth(self) -> Mapping[str, np.ndarray] | None:
+        """Its metrics of every network of the space, shape ``[n]`` each, where they are known."""
+        return None
 
     def estimate(self, proposals: Iterable[Proposal]) -> Iterator[Outcome]:
         """Pull a proposal whenever a slot is free; yield outcomes as they finish.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
+from hwnas.core.architecture import Architecture
 from hwnas.core.choice import Label
+from hwnas.core.errors import HwnasError
 from hwnas.core.tensor_type import TensorType
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from hwnas.core.architecture import Architecture
     from hwnas.graph.graph import Graph, Node
     from hwnas.graph.op import Op
 
@@ -55,6 +57,28 @@ class Space(ABC):
         """How many architectures there are, inf if no end of them, None where no one counted.
 
         Needed only where a choice is structural; otherwise it is the product of the choices.
+        """
+        return None
+
+    def parse(self, text: str) -> Architecture:
+        """The architecture that ``text`` spells: JSON, or the published notation of the space.
+
+        Raises :class:`HwnasError` if it is neither.
+        """
+        try:
+            return Architecture.from_json(json.loads(text))
+        except (ValueError, AttributeError):
+            raise HwnasError(
+                f"{text!r} is no architecture.", 'Expected JSON: {"choice": "option", ...}.'
+            ) from None
+
+    def morph(
+        self, parent: Architecture, rng: np.random.Generator, exact: bool = False
+    ) -> Architecture | None:
+        """One random change of ``parent`` after which its weights can be taken over by `transfer`.
+
+        ``exact`` asks for one that keeps the function. None where there is no such change: by
+        default a space knows none.
         """
         return None
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any, ClassVar, final
 
 from hwnas.core.context import Context
@@ -15,8 +16,9 @@ class Strategy(ABC):
 
     Authors write :meth:`_ask` and :meth:`_tell`, :meth:`_lost` if a failed candidate matters, and
     :meth:`_state` / :meth:`_load` (numpy and JSON only). ``needs`` names what an estimator must
-    provide: ``mixture``, ``gradient``, ``second_order``, ``parent``. Keyword-only parameters of
-    the constructor are the options of a pipeline file.
+    provide: ``mixture``, ``gradient``, ``second_order``, ``parent`` (to go on with a network's own
+    weights), ``inherit`` (to begin from those of another network). Keyword-only parameters of the
+    constructor are the options of a pipeline file.
     """
 
     paper: ClassVar[str] = ""
@@ -25,7 +27,7 @@ class Strategy(ABC):
     def __init__(self, context: Context) -> None:
         self.context = context
         self.pending: dict[int, Proposal] = {}
-        self.asked = 0
+        self.asked = 0.0  # of the budget, the sum of the trials' prices
 
     @property
     def required(self) -> frozenset[str]:
@@ -37,11 +39,10 @@ class Strategy(ABC):
         """At most ``n`` proposals; ``[]`` means wait for outcomes, or that the search is done."""
         if n < 1:
             raise HwnasError(f"ask({n}): at least one proposal must be asked for.")
-        room = self.context.evaluations - self.asked
-        if room <= 0 or self._exhausted:
+        if self._spent or self._exhausted:
             return []
-        proposals = self._ask(min(n, room))
-        self.asked += sum(p.is_trial for p in proposals)
+        proposals = self._ask(min(n, ceil(self.context.evaluations - self.asked)))
+        self.asked += sum(self.context.price(p) for p in proposals if p.is_trial)
         self.pending.update((p.id, p) for p in proposals)
         return proposals
 
@@ -62,14 +63,17 @@ class Strategy(ABC):
     @property
     def done(self) -> bool:
         """Whether the search has ended: nothing is pending and nothing more will be asked."""
-        spent = self.asked >= self.context.evaluations
-        return not self.pending and (spent or self._exhausted)
+        return not self.pending and (self._spent or self._exhausted)
+
+    @property
+    def _spent(self) -> bool:
+        return self.asked > self.context.evaluations - 1e-9  # prices may be fractions
 
     @property
     def progress(self) -> tuple[int, int]:
         """How far the search is, for people: (done, total)."""
         waiting = sum(p.is_trial for p in self.pending.values())
-        return self.asked - waiting, self.context.evaluations
+        return max(0, int(self.asked) - waiting), self.context.evaluations
 
     @final
     def state_dict(self) -> dict[str, Any]:

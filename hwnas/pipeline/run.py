@@ -50,9 +50,8 @@ class Run:
 
     @cached_property
     def task(self) -> Task:
-        """The task, with its data."""
+        """The task, which reads its data when they are asked for."""
         task: Task = create("tasks", self.pipeline.task.component(), "task")
-        _ = task.splits  # so that missing data is found before any work
         return task
 
     @cached_property
@@ -100,10 +99,11 @@ class Run:
 
     @cached_property
     def objectives(self) -> Objectives:
-        """The objectives, each a metric that the task or a profiler measures."""
+        """The objectives, each a metric that the task, the estimator or a profiler measures."""
         known: dict[str, Metric] = {m.name: m for m in self.task.metrics}
         for component in discover("profilers").values():
             known |= {m.name: m for m in component.cls.metrics}
+        known |= {m.name: m for m in self.estimator.metrics}
         chosen = []
         for i, section in enumerate(self.pipeline.objectives):
             if section.metric not in known:
@@ -115,10 +115,20 @@ class Run:
         return Objectives(chosen)
 
     @cached_property
+    def estimator(self) -> Estimator:
+        """The estimator alone: what it measures and knows, and a search that needs no more."""
+        return self._plain(keep=False)
+
+    @cached_property
     def search_profilers(self) -> list[Profiler]:
-        """Profilers of the objectives, and whatever else is cheap."""
+        """Profilers of the objectives, and whatever else is cheap, if the estimator has it not."""
         wanted = {o.name for o in self.objectives}
-        built = [p for p in self.profilers() if p.cheap or wanted & {m.name for m in p.metrics}]
+        given = {m.name for m in self.estimator.metrics}
+        built = []
+        for profiler in self.profilers():
+            more = {m.name for m in profiler.metrics} - given
+            if more & wanted or (more and profiler.cheap):
+                built.append(profiler)
         workers = self.pipeline.search.workers
         for profiler in built:
             if profiler.exclusive and workers > 1:
@@ -139,7 +149,7 @@ class Run:
 
     def costs(self, architecture: Architecture) -> Mapping[str, float]:
         """The cheap metrics of an architecture."""
-        found: dict[str, float] = {}
+        found = dict(self.estimator.costs(architecture))
         for profiler in self.search_profilers:
             if profiler.cheap:
                 found |= profiler.measure(architecture)
@@ -173,22 +183,28 @@ class Run:
 
     def _estimator(self, keep: bool) -> Estimator:
         search = self.pipeline.search
-        setting = Setting(
-            self.space, self.task, self.device, self.pipeline.seed, self.folder / "search", keep
-        )
-        config = search.estimator.component()
         estimator: Estimator
         if search.workers > 1:
             from hwnas.estimate.wrap.parallel import Parallel
 
-            estimator = Parallel(setting, config, search.workers)
+            config = search.estimator.component()
+            estimator = Parallel(self._setting(keep), config, search.workers)
         else:
-            estimator = create("estimators", config, "search.estimator", setting)
+            estimator = self._plain(keep) if keep else self.estimator
         if search.cache:
             from hwnas.estimate.wrap.cache import Cache
 
-            return Cache(setting, estimator)
+            return Cache(self._setting(keep), estimator)
         return estimator
+
+    def _plain(self, keep: bool) -> Estimator:
+        config = self.pipeline.search.estimator.component()
+        estimator: Estimator = create("estimators", config, "search.estimator", self._setting(keep))
+        return estimator
+
+    def _setting(self, keep: bool) -> Setting:
+        folder = self.folder / "search"
+        return Setting(self.space, self.task, self.device, self.pipeline.seed, folder, keep)
 
     @cached_property
     def exporter(self) -> Onnx:
@@ -198,10 +214,12 @@ class Run:
 
     def check(self) -> None:
         """Build everything once, so that a mistake in the file is found before any work."""
+        _ = self.task.splits  # so that missing data is found before any work
         _ = self.device, self.objectives, self.search_profilers, self.exporter
         parse(self.pipeline.export.select)
         _, estimator = self.searchers()
         estimator.close()
+        del self.estimator  # a search begins with a new one
 
     def say(self, stage: str, message: str) -> None:
         """A line for people."""

@@ -169,6 +169,15 @@ class Morph(Space):
             )
         return child
 
+    def morph(
+        self, parent: Architecture, rng: np.random.Generator, exact: bool = False
+    ) -> Architecture | None:
+        """One morphism more, of a :attr:`preserving` kind if ``exact``; None if none applies."""
+        try:
+            return self.grow(parent, rng, self.preserving if exact else None)
+        except HwnasError:
+            return None
+
     def transfer(
         self, parent: Architecture, child: Architecture, weights: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:

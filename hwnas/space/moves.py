@@ -127,6 +127,33 @@ def cross(
     return walk(space, decide)
 
 
+def morph(
+    space: Space, parent: Architecture, rng: np.random.Generator, exact: bool = False
+) -> Architecture:
+    """A change of ``parent`` that its weights survive, where the space has one; else a mutation."""
+    return space.morph(parent, rng, exact) or mutate(space, parent, rng)
+
+
+def every(space: Space) -> Iterator[Architecture]:
+    """Every architecture of the space once, in the order of the choices' values."""
+    taken: list[int] = []
+    while True:
+        met: list[Choice] = []
+
+        def decide(choice: Choice, met: list[Choice] = met) -> Value:
+            if len(met) == len(taken):
+                taken.append(0)
+            met.append(choice)
+            return choice.values[taken[len(met) - 1]]
+
+        yield walk(space, decide)
+        while taken and taken[-1] + 1 == len(met[len(taken) - 1].values):
+            taken.pop()
+        if not taken:
+            return
+        taken[-1] += 1
+
+
 def neighbours(space: Space, architecture: Architecture) -> Iterator[Architecture]:
     """Every architecture that differs in one choice; new choices take their first value."""
     for changed in choices(space, architecture):

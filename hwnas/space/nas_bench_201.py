@@ -55,6 +55,10 @@ class NasBench201(Space):
         x = g.add("head", norm_relu(), x)
         return g.finish(classify(x, self.outputs))
 
+    def parse(self, text: str) -> Architecture:
+        """JSON or the benchmark's own notation."""
+        return super().parse(text) if text.startswith("{") else from_string(text)
+
 
 @cache
 def _options(channels: int) -> dict[str, Op]:

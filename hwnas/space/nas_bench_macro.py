@@ -58,6 +58,10 @@ class NasBenchMacro(Space):
         x = g.add("head", conv_norm_relu(self.head, 1), x)
         return g.finish(classify(x, self.outputs))
 
+    def parse(self, text: str) -> Architecture:
+        """JSON or the benchmark's own notation."""
+        return super().parse(text) if text.startswith("{") else from_string(text)
+
     def count(self) -> float:
         """Every layer has its choice."""
         return float(len(OPERATIONS) ** sum(STAGES))

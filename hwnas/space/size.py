@@ -49,6 +49,10 @@ class Size(Space):
         x = g.add("head", norm_relu(), x)
         return g.finish(classify(x, self.outputs))
 
+    def parse(self, text: str) -> Architecture:
+        """JSON or the benchmark's own notation."""
+        return super().parse(text) if text.startswith("{") else from_string(text)
+
     def count(self) -> float:
         """Every stage has its choice."""
         return float(len(self.channels) ** STAGES)

@@ -23,7 +23,7 @@ from hwnas.space.replay import build
 from hwnas.testing.fakes import FakeEstimator, FakeTask
 from hwnas.testing.small import small
 
-WORDS = frozenset({"mixture", "gradient", "second_order", "parent"})
+WORDS = frozenset({"mixture", "gradient", "second_order", "parent", "inherit"})
 """What a strategy may need and an estimator provide."""
 
 EVALUATIONS = 21

@@ -8,6 +8,7 @@ from typing import Any
 
 from hwnas.core.errors import HwnasError
 from hwnas.core.estimator import Estimator
+from hwnas.core.metric import Metric
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.core.registry import create
@@ -43,10 +44,16 @@ class Parallel(Estimator):
                 f" {config['name']}.",
                 "Use workers: 1, or an estimator that trains networks alone, such as train.",
             )
+        self._metrics = inner.metrics
         self.provides = inner.provides
         self.units = inner.units
         self.slots = 2 * workers
         self._pool = self._start()
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Those of the estimator."""
+        return self._metrics
 
     def _start(self) -> ProcessPoolExecutor:
         spawn = multiprocessing.get_context("spawn")  # a fork would copy running threads

@@ -35,7 +35,7 @@ class Hyperband(Strategy):
         if eta < 2:
             raise HwnasError(f"search.eta: must be at least 2, got {eta}.")
         self._inner: Strategy = create(
-            "strategies", strategy or {"name": "random"}, "search.strategy", context
+            "strategies", strategy or {"name": "random"}, "search.strategy", context.inner()
         )
         if self._inner.required & {"mixture", "parent"}:
             raise HwnasError(

@@ -1,0 +1,50 @@
+"""The file of a tabular benchmark: an ``.npz`` of columns, a row an architecture.
+
+``architecture`` has what each row is, as text that the space can parse (JSON, or its published
+notation); the other columns are numbers. A metric after less training is a column of its own,
+``error@3`` after 3 units. ``about`` is JSON: ``units`` of full training, and how it was made.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwnas.core.errors import HwnasError
+
+ROWS, ABOUT = "architecture", "about"
+
+
+def write(
+    path: Path,
+    architectures: Iterable[str],
+    columns: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+) -> None:
+    """Write a table under a temporary name, then rename."""
+    rows = np.array([text.encode() for text in architectures])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(
+            file, **{ROWS: rows, ABOUT: np.array(json.dumps(about).encode()), **columns}
+        )
+    partial.replace(path)
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The columns, ``architecture`` among them, and what the table says about itself.
+
+    Raises :class:`HwnasError` for what is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            columns = {name: file[name] for name in file.files}
+    except (OSError, ValueError) as error:
+        raise HwnasError(
+            f"{path}: not a table: {error}", "Make one: hwnas table PIPELINE.yaml --out FILE.npz"
+        ) from None
+    about = json.loads(bytes(columns.pop(ABOUT).item())) if ABOUT in columns else {}
+    return columns, about
