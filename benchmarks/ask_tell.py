@@ -1,21 +1,32 @@
-"""Ask-tell rounds a second, with and without a store, beside bare pymoo in the same run.
+"""Ask-tell rounds a second, with and without a store, beside bare pymoo and Optuna in the same run.
 
-Three objectives computed from the architecture in no time, NAS-Bench-201, one thread. Writes
-``benchmarks/results/ask_tell.json``.
+Three objectives computed from the architecture in no time, NAS-Bench-201, one thread, every
+strategy whose candidates are architectures, with its defaults. A strategy is stopped after
+``SECONDS``, because a model that is fitted again and again grows slower and slower; its rounds are
+written beside its rate. Writes ``benchmarks/results/ask_tell.json``.
 """
 
 import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hwnas.core import Architecture, Context, Metric, Objective, Objectives, Outcome, Spent
-from hwnas.core.registry import create
+from hwnas.core import (
+    Architecture,
+    Context,
+    HwnasError,
+    Metric,
+    Objective,
+    Objectives,
+    Outcome,
+    Spent,
+)
+from hwnas.core.registry import create, discover
 from hwnas.core.state import dumps
 from hwnas.core.strategy import Strategy
 from hwnas.core.tensor_type import TensorType
@@ -23,7 +34,10 @@ from hwnas.profile.conditions import conditions
 from hwnas.space.nas_bench_201 import NasBench201
 from hwnas.track.store import Store
 
-ROUNDS = 3000
+ROUNDS = 5000
+PEER_ROUNDS = 1000  # of Optuna, whose rounds slow down as its trials grow more
+SECONDS = 60.0
+POPULATION = 20
 NAMES = ("a", "b", "c")
 SPACE = NasBench201(TensorType((3, 32, 32)), 10)
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -44,18 +58,20 @@ def strategy(config: Mapping[str, Any]) -> Strategy:
     return made
 
 
-def ours(config: Mapping[str, Any], store: Store | None) -> float:
-    """Rounds a second; with a store, every outcome is committed with its snapshot."""
+def ours(config: Mapping[str, Any], store: Store | None) -> dict[str, float]:
+    """Rounds, and rounds a second; with a store, every outcome is committed with its snapshot."""
     searcher = strategy(config)
     started = time.perf_counter()
-    while not searcher.done:
+    done = 0
+    while not searcher.done and done < ROUNDS and time.perf_counter() - started < SECONDS:
         for proposal in searcher.ask(1):
             outcome = Outcome(proposal, metrics(proposal.point), spent=Spent(1))  # type: ignore[arg-type]
             searcher.tell([outcome])
+            done += 1
             if store is not None:
                 snapshot = (proposal.id, dumps(searcher.state_dict()))
                 store.commit([outcome], curve=[(proposal.id, 0.0)], snapshot=snapshot)
-    return ROUNDS / (time.perf_counter() - started)
+    return {"rounds": done, "per_second": done / (time.perf_counter() - started)}
 
 
 def pymoo() -> float:
@@ -70,7 +86,7 @@ def pymoo() -> float:
 
     problem = Problem(n_var=6, n_obj=3, xl=0, xu=4, vtype=int)
     algorithm = NSGA2(
-        pop_size=20,
+        pop_size=POPULATION,
         sampling=IntegerRandomSampling(),
         crossover=UX(),
         mutation=PM(vtype=float, repair=RoundingRepair()),
@@ -89,25 +105,52 @@ def pymoo() -> float:
     return done / (time.perf_counter() - started)
 
 
+def optuna() -> float:
+    """Rounds a second of Optuna's NSGA-II in memory, the same population."""
+    import optuna as peer
+
+    peer.logging.set_verbosity(peer.logging.WARNING)
+    study = peer.create_study(
+        directions=["minimize"] * len(NAMES),
+        sampler=peer.samplers.NSGAIISampler(population_size=POPULATION, seed=0),
+    )
+    started = time.perf_counter()
+    for _ in range(PEER_ROUNDS):
+        trial = study.ask()
+        genes = [trial.suggest_categorical(f"edge_{i}", range(len(OPS))) for i in range(6)]
+        study.tell(trial, np.sum([TABLE[i, g] for i, g in enumerate(genes)], axis=0).tolist())
+    return PEER_ROUNDS / (time.perf_counter() - started)
+
+
+def eligible() -> Iterator[str]:
+    """The strategies that ask an estimator for architectures only, and fit the space."""
+    for name, component in discover("strategies").items():
+        if component.cls.needs <= {"parent", "inherit"}:
+            try:
+                strategy({"name": name})
+            except HwnasError as error:
+                sys.stderr.write(f"{name} is left out: {error}\n")
+            else:
+                yield name
+
+
 def main() -> None:
     """Measure and write."""
-    configs: dict[str, dict[str, Any]] = {
-        "random": {"name": "random"},
-        "aging": {"name": "aging"},
-        "nsga2": {"name": "nsga2", "population": 20},
-        "hyperband": {"name": "hyperband"},
+    peers = {
+        "pymoo_nsga2": {"rounds": ROUNDS, "per_second": pymoo()},
+        "optuna_nsga2": {"rounds": PEER_ROUNDS, "per_second": optuna()},
     }
-    result: dict[str, Any] = {"rounds": ROUNDS, "pymoo_nsga2": pymoo(), "strategies": {}}
+    result: dict[str, Any] = {"seconds": SECONDS, "peers": peers, "strategies": {}}
     with tempfile.TemporaryDirectory() as folder:
-        for name, config in configs.items():
+        for name in eligible():
             with Store(Path(folder) / f"{name}.db") as store:
                 result["strategies"][name] = {
-                    "rounds_per_second": ours(config, None),
-                    "committed_per_second": ours(config, store),
+                    "alone": ours({"name": name}, None),
+                    "committed": ours({"name": name}, store),
                 }
-    result["nsga2_over_pymoo"] = (
-        result["strategies"]["nsga2"]["rounds_per_second"] / result["pymoo_nsga2"]
-    )
+    nsga2 = result["strategies"]["nsga2"]["alone"]["per_second"]
+    for name, peer in peers.items():
+        result[f"nsga2_over_{name}"] = nsga2 / peer["per_second"]
     result["conditions"] = conditions()
     path = Path(__file__).parent / "results" / "ask_tell.json"
     path.write_text(json.dumps(result, indent=2) + "\n")

@@ -37,7 +37,7 @@ def test_what_there_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("nsga", "nsga2"), ("agin", "aging"), ("hyper-band", "hyperband")]
+    ("name", "hint"), [("nsga-2", "nsga2"), ("agin", "aging"), ("hyper-band", "hyperband")]
 )
 def test_an_unknown_name_shows_near_ones(name: str, hint: str) -> None:
     with pytest.raises(HwnasError) as caught:

@@ -4,11 +4,13 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
 from hwnas.core.errors import HwnasError
 from hwnas.core.outcome import Outcome
-from hwnas.core.preference import Preference
+from hwnas.core.pareto import order
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
 from hwnas.space.moves import mutate, sample
@@ -18,8 +20,9 @@ class Aging(Strategy):
     """Tournament, one mutation, and the oldest dies, however good it is.
 
     A random population of ``population`` is followed by mutants of the best of ``sample`` members
-    drawn with replacement (Algorithm 1). With several objectives each tournament is judged under
-    a preference of its own.
+    drawn with replacement (Algorithm 1). With several objectives the best of a tournament is told
+    by front and crowding in the population (Deb et al. 2002). A mutant may be known: it is trained
+    again, as in the paper (``search.cache`` spares that).
     """
 
     paper = "Real et al. 2019, Regularized evolution for image classifiers, arXiv:1802.01548"
@@ -33,7 +36,7 @@ class Aging(Strategy):
         self._size = population
         self._sample = sample
         self._begun = 0
-        self._preference = Preference(context.objectives)
+        self._place: np.ndarray | None = None  # of each member in the order, until one is told
         self._population: deque[tuple[Architecture, dict[str, float]]] = deque(maxlen=population)
 
     def _ask(self, n: int) -> list[Proposal]:
@@ -50,15 +53,17 @@ class Aging(Strategy):
         return proposals
 
     def _parent(self) -> Architecture:
-        rng = self.context.rng
-        preference = self._preference.draw(rng)
-        drawn = rng.integers(len(self._population), size=self._sample)
-        members = [self._population[i] for i in drawn]
-        return min(members, key=lambda m: self._preference.value(m[1], preference))[0]
+        if self._place is None:
+            objectives = self.context.objectives
+            values = np.array([objectives.values(m) for _, m in self._population])
+            violation = np.array([objectives.violation(m) for _, m in self._population])
+            self._place = np.argsort(order(values, violation))
+        drawn = self.context.rng.integers(len(self._population), size=self._sample)
+        return self._population[drawn[self._place[drawn].argmin()]][0]
 
     def _tell(self, outcome: Outcome) -> None:
         metrics = {o.name: outcome.metrics[o.name] for o in self.context.objectives}
-        self._preference.observe(metrics)
+        self._place = None
         architecture = outcome.proposal.point
         assert isinstance(architecture, Architecture)
         self._population.append((architecture, metrics))  # a full deque drops its oldest
@@ -70,12 +75,11 @@ class Aging(Strategy):
     def _state(self) -> dict[str, Any]:
         return {
             "begun": self._begun,
-            "preference": self._preference.state_dict(),
             "population": [[a.to_json(), m] for a, m in self._population],
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
         self._begun = state["begun"]
-        self._preference.load_state_dict(state["preference"])
+        self._place = None
         self._population.clear()
         self._population.extend((Architecture.from_json(a), m) for a, m in state["population"])
