@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import HwnasError
@@ -11,6 +12,9 @@ from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.core.setting import Setting
 from hwnas.estimate.positive import positive
+
+if TYPE_CHECKING:
+    from hwnas.estimate.nn.learner import Learner
 
 
 class Train(Estimator):
@@ -64,19 +68,23 @@ class Train(Estimator):
 
         point, setting = proposal.point, self.setting
         if not isinstance(point, Architecture):
-            raise HwnasError("estimator train trains networks, not mixtures.")
+            raise HwnasError("networks are trained alone, not mixtures.")
         graph = build(setting.space, point)
         if self._width < 1 or self._input != setting.task.input:
             graph = scale(graph, self._width, self._input)
         seed = derive(setting.seed, proposal.id)
         learner = Learner(graph, setting.task, setting.device, seed, self._lr)
         if proposal.parent is not None:
-            learner.load(self._path(proposal.parent))
+            self._begin(learner, point, self._path(proposal.parent))
         learner.train(self._train, proposal.train, self.units)
         if setting.keep:
-            learner.save(self._path(proposal.id))
+            learner.save(self._path(proposal.id), {"architecture": point.to_json()})
         metrics = {} if proposal.score == 0 else learner.score(self._valid, proposal.score)
         return Outcome(proposal, dict(metrics), spent=learner.spent, curve=learner.curve)
+
+    def _begin(self, learner: Learner, architecture: Architecture, parent: Path) -> None:
+        """Take up what the parent has left."""
+        learner.load(parent)
 
     def _path(self, id: int) -> Path:
         if self.setting.folder is None:

@@ -20,7 +20,7 @@ from hwnas.core.proposal import Proposal
 from hwnas.core.registry import check_options, find
 from hwnas.core.setting import Setting
 from hwnas.core.space import Space
-from hwnas.space.moves import sample
+from hwnas.space.moves import morph, sample
 from hwnas.space.nas_bench_201 import NasBench201
 from hwnas.space.replay import relax
 from hwnas.testing.elsewhere import elsewhere
@@ -208,6 +208,27 @@ def check_parent(bench: Bench) -> None:
     _require(orphan.failed is not None, "a parent that never was is no failure.")
 
 
+def check_inherit(bench: Bench) -> None:
+    """With ``inherit`` a parent may be another network: the child is scored, and pays its own."""
+    if "inherit" not in bench.estimator().provides:
+        return
+    rng = np.random.default_rng(0)
+    point = sample(bench.space, rng)
+    family = [Proposal(0, point, 2)]
+    for id in range(1, 5):  # one change may leave all weights as they are
+        point = morph(bench.space, point, rng)
+        family.append(Proposal(id, point, 2, parent=id - 1))
+    outcomes = _run(bench, family)
+    for outcome in outcomes:
+        _require(outcome.failed is None, f"one failed: {outcome.failed}")
+        finite = all(math.isfinite(value) for value in outcome.metrics.values())
+        _require(bool(outcome.metrics) and finite, f"metrics are {dict(outcome.metrics)}.")
+        _require(outcome.spent.train >= 2, f"{outcome.spent.train} training units were spent of 2.")
+    _require(_same(outcomes, _run(bench, family)), "the same parent gave another child.")
+    (orphan,) = _run(bench, [Proposal(9, point, 2, parent=8)])
+    _require(orphan.failed is not None, "a parent that never was is no failure.")
+
+
 def check_mixture(bench: Bench) -> None:
     """With ``mixture`` relaxed points are trained and scored."""
     if "mixture" not in bench.estimator().provides:
@@ -270,6 +291,7 @@ ESTIMATOR_CHECKS: tuple[Callable[[Bench], None], ...] = (
     check_seed,
     check_checkpoint,
     check_parent,
+    check_inherit,
     check_mixture,
     check_gradient,
 )

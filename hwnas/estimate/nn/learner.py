@@ -2,10 +2,12 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,9 @@ from hwnas.graph.graph import Graph
 from hwnas.graph.modules import Scheduled
 from hwnas.space.nn.network import Network
 from hwnas.task.task import Recipe, Task
+
+Transfer = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+"""Makes the weights of one network those of another, by name; it may leave some out."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +64,23 @@ class Learner:
         self._heads = [weight for _, weight in graph.auxiliary]
         self._scheduled = [m for m in network.modules() if isinstance(m, Scheduled)]
         self._seed = seed
+        self._inherited = False
         self.spent = Spent()
         self.curve: tuple[float, ...] = ()
 
     def train(self, batches: Batches, epochs: int, total: int) -> None:
         """Train ``epochs`` more, of ``total`` that the schedule is made for.
 
-        Training that goes on beyond ``total`` gets a schedule of its own. Adds the mean training
-        loss of each epoch to ``curve``. Raises ArithmeticError if the loss is no longer finite.
+        Training that goes on beyond ``total``, or from inherited weights, gets a schedule of its
+        own. Adds the mean training loss of each epoch to ``curve``. Raises ArithmeticError if the
+        loss is no longer finite.
         """
         started = time.perf_counter()
         first = self.spent.steps
         last = first + epochs * batches.per_epoch
         planned = total * batches.per_epoch
-        begin, end = (0, planned) if last <= planned else (first, last)
+        own = self._inherited or last > planned
+        begin, end = (first, last) if own else (0, planned)
         self.network.train()
         with drawing(self._device, self._seed, first):
             for epoch in range(epochs):
@@ -118,25 +126,55 @@ class Learner:
         self.network.eval()
         return self._task.score((self.network(x), y) for x, y in batches.scoring(limit))
 
-    def save(self, path: Path) -> None:
-        """Keep weights, momentum and what was spent."""
+    def save(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
+        """Keep weights, momentum and what was spent, and what else is to be known ``about`` it."""
         tensors = {f"weights.{name}": t for name, t in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
             momentum = self._optimiser.state[parameter].get("momentum_buffer")
             if momentum is not None:
                 tensors[f"momentum.{name}"] = momentum
         spent = self.spent
-        facts = {"spent": [spent.train, spent.steps, spent.seconds], "curve": self.curve}
+        facts = {
+            **(about or {}),
+            "spent": [spent.train, spent.steps, spent.seconds],
+            "curve": self.curve,
+            "inherited": self._inherited,
+        }
         checkpoint.save(path, tensors, facts)
 
     def load(self, path: Path) -> None:
         """The inverse of :meth:`save`, for the same graph."""
         tensors, facts = checkpoint.load(path)
-        weights = {n[8:]: t for n, t in tensors.items() if n.startswith("weights.")}
-        self.network.load_state_dict(weights)
+        self.network.load_state_dict(_weights(tensors))
         for name, parameter in self.network.named_parameters():
             momentum = tensors.get(f"momentum.{name}")
             if momentum is not None:
                 self._optimiser.state[parameter]["momentum_buffer"] = momentum.to(parameter)
+        self._resume(facts)
+        self._inherited = facts["inherited"]
+
+    def inherit(self, path: Path, transfer: Transfer) -> None:
+        """Begin from the weights of another network, kept at ``path``, as ``transfer`` makes them.
+
+        Parameters and buffers that it gives by a name and in a shape of this network are taken
+        over; the others stay as they were drawn. There is no momentum; cost and curve go on.
+        """
+        tensors, facts = checkpoint.load(path)
+        given = transfer({name: t.numpy() for name, t in _weights(tensors).items()})
+        fitting = {
+            name: torch.from_numpy(np.array(given[name]))
+            for name, t in self.network.state_dict().items()
+            if name in given and given[name].shape == t.shape
+        }
+        self.network.load_state_dict(fitting, strict=False)
+        self._resume(facts)
+        self._inherited = True
+
+    def _resume(self, facts: Mapping[str, Any]) -> None:
         self.spent = Spent(*facts["spent"])
         self.curve = tuple(facts["curve"])
+
+
+def _weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of a checkpoint, without the momentum."""
+    return {n[8:]: t for n, t in tensors.items() if n.startswith("weights.")}
