@@ -27,10 +27,9 @@ def write(
     rows = np.array([text.encode() for text in architectures])
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
+    arrays: dict[str, Any] = {ROWS: rows, ABOUT: np.array(json.dumps(about).encode()), **columns}
     with partial.open("wb") as file:
-        np.savez_compressed(
-            file, **{ROWS: rows, ABOUT: np.array(json.dumps(about).encode()), **columns}
-        )
+        np.savez_compressed(file, **arrays)
     partial.replace(path)
 
 
