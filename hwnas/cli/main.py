@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from hwnas import __version__
-from hwnas.cli import check, listing, run, show
+from hwnas.cli import check, compare, importing, listing, run, show, table
 from hwnas.core.errors import HwnasError
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (run, listing, show, check):
+for module in (run, listing, show, compare, table, importing, check):
     module.register(app)
 
 

@@ -41,12 +41,18 @@ class Run:
     """What the stages share. Building a component checks its section; nothing is written."""
 
     def __init__(
-        self, pipeline: Pipeline, folder: Path, name: str, record: Callable[[Event], None]
+        self,
+        pipeline: Pipeline,
+        folder: Path,
+        name: str,
+        record: Callable[[Event], None],
+        extras: bool = True,
     ) -> None:
         self.pipeline = pipeline
         self.folder = folder
         self.name = name
         self.record = record
+        self.extras = extras  # whether trials have the cheap metrics that are no objectives
 
     @cached_property
     def task(self) -> Task:
@@ -127,7 +133,7 @@ class Run:
         built = []
         for profiler in self.profilers():
             more = {m.name for m in profiler.metrics} - given
-            if more & wanted or (more and profiler.cheap):
+            if more & wanted or (more and profiler.cheap and self.extras):
                 built.append(profiler)
         workers = self.pipeline.search.workers
         for profiler in built:
@@ -165,7 +171,7 @@ class Run:
             evaluations=search.evaluations,
             costs=self.costs,
         )
-        estimator = self._estimator(keep=False)
+        estimator = self.trainer(keep=False)
         context.units = estimator.units
         strategy: Strategy = create("strategies", search.component(), "search", context)
         missing = strategy.required - estimator.provides
@@ -178,10 +184,11 @@ class Run:
             )
         if "parent" in strategy.required:
             estimator.close()
-            estimator = self._estimator(keep=True)
+            estimator = self.trainer(keep=True)
         return strategy, estimator
 
-    def _estimator(self, keep: bool) -> Estimator:
+    def trainer(self, keep: bool) -> Estimator:
+        """The estimator of a search, in its processes; ``keep`` the weights for later proposals."""
         search = self.pipeline.search
         estimator: Estimator
         if search.workers > 1:
@@ -212,9 +219,13 @@ class Run:
         section = self.pipeline.export
         return Onnx(self.space, opset=section.opset, exporter=section.exporter)
 
-    def check(self) -> None:
-        """Build everything once, so that a mistake in the file is found before any work."""
-        _ = self.task.splits  # so that missing data is found before any work
+    def check(self, data: bool = True) -> None:
+        """Build everything once, so that a mistake in the file is found before any work.
+
+        ``data`` are read too, unless nothing will be trained.
+        """
+        if data:
+            _ = self.task.splits
         _ = self.device, self.objectives, self.search_profilers, self.exporter
         parse(self.pipeline.export.select)
         _, estimator = self.searchers()

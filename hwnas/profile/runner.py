@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 
 def require(device: Device) -> None:
     """Raises :class:`HwnasError` where this process cannot run on ``device`` with torch."""
-    import torch
-
     if device.runtime != "torch":
         raise HwnasError(
             f"device.runtime: torch is timed here, got {device.runtime!r}.",
             "Set device.runtime: torch; the export stage measures winners in ONNX Runtime.",
         )
-    if device.kind == "cuda" and not torch.cuda.is_available():
-        raise HwnasError(
-            "device.kind: 'cuda' is asked for but torch sees no GPU.",
-            "Set device.kind: cpu, or check nvidia-smi and that torch is a CUDA build.",
-        )
+    if device.kind == "cuda":
+        import torch  # two seconds that a CPU need not wait for
+
+        if not torch.cuda.is_available():
+            raise HwnasError(
+                "device.kind: 'cuda' is asked for but torch sees no GPU.",
+                "Set device.kind: cpu, or check nvidia-smi and that torch is a CUDA build.",
+            )
     if device.batch < 1 or device.threads < 1:
         raise HwnasError(
             f"device: batch ({device.batch}) and threads ({device.threads}) must be at least 1."

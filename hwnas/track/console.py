@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import Console as Terminal
 from rich.console import Group, RenderableType
@@ -28,7 +28,7 @@ _RECENT = 30  # steps that the rate is taken from
 
 
 class Console(Tracker):
-    """A checklist of the stages with what the present one is doing; on stderr by default.
+    """A checklist of ``stages`` with what the present one is doing; on stderr by default.
 
     ``interval`` seconds at least lie between two lines of progress where there is no terminal to
     draw on. ``clock`` tells seconds.
@@ -39,12 +39,13 @@ class Console(Tracker):
         terminal: Terminal | None = None,
         interval: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
+        stages: Sequence[str] = _STAGES,
     ) -> None:
         self._terminal = terminal or Terminal(stderr=True)
         self._interval = interval
         self._clock = clock
-        self._stages = {name: _Stage(name) for name in _STAGES}
-        self._order = list(_STAGES)
+        self._stages = {name: _Stage(name) for name in stages}
+        self._order = list(stages)
         self._live: Live | None = None
         self._closed = False
 

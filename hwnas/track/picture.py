@@ -25,7 +25,7 @@ def front_picture(front: Mapping[str, Any], path: Path, winners: Collection[int]
     """
     objectives = front["objectives"]
     trials = [t for t in front["trials"] if t["failed"] is None and t["fidelity"]["full"]]
-    figure, axes = _figure()
+    figure, axes = canvas()
     y = objectives[0]
     x = objectives[1] if len(objectives) > 1 else None
     places = {t["id"]: (t["metrics"][x["name"]] if x else t["id"], t["metrics"][y["name"]])
@@ -50,12 +50,12 @@ def front_picture(front: Mapping[str, Any], path: Path, winners: Collection[int]
     title = (
         f"{front['name']}: {len(members)} networks on the front of {len(front['trials'])} trials"
     )
-    _finish(figure, axes, title, path)
+    finish(figure, axes, title, path)
 
 
 def curve_picture(front: Mapping[str, Any], path: Path) -> None:
     """Write a PNG of the hypervolume over evaluations, from the ``curve`` of ``front.json``."""
-    figure, axes = _figure(height=3.2)
+    figure, axes = canvas(height=3.2)
     # Nothing is dominated before the first evaluation.
     n, hv = _columns([(0, 0.0), *front["curve"]])
     share = front["share"] / front["hypervolume"] if front["hypervolume"] else 0.0
@@ -66,10 +66,11 @@ def curve_picture(front: Mapping[str, Any], path: Path) -> None:
     axes.set_ylim(0, (max(values) or 1) * 1.08)
     axes.set_xlabel("evaluations")
     axes.set_ylabel("hypervolume [% of its box]" if share else "hypervolume")
-    _finish(figure, axes, f"{front['name']}: hypervolume over evaluations", path, legend=False)
+    finish(figure, axes, f"{front['name']}: hypervolume over evaluations", path, legend=False)
 
 
-def _figure(height: float = 4.6) -> tuple[Figure, Axes]:
+def canvas(height: float = 4.6) -> tuple[Figure, Axes]:
+    """An empty picture in the style of all, ``height`` in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -86,7 +87,8 @@ def _figure(height: float = 4.6) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _finish(figure: Figure, axes: Axes, title: str, path: Path, legend: bool = True) -> None:
+def finish(figure: Figure, axes: Axes, title: str, path: Path, legend: bool = True) -> None:
+    """Write it as a PNG, with its title, and a legend above it."""
     axes.set_title(title, loc="left", fontsize=11, color=_INK, pad=22 if legend else 10)
     if legend:
         axes.legend(
