@@ -1,0 +1,1 @@
+"""Model-based strategies: Bayesian optimisation and its kin."""
