@@ -58,95 +58,106 @@ class HillClimbing(Strategy):
         self._seen = Seen()
 
     def _ask(self, n: int) -> list[Proposal]:
-        if not self._queue and not self.pending:
+        if not (self._queue or self.pending):
             self._advance()
         taken, self._queue = self._queue[:n], self._queue[n:]
-        if self._best is None:
-            return [self.context.propose(start) for start in taken]
-        parent = self._best[0]
-        return [self.context.propose(child, self._train, parent=parent) for child in taken]
+        parent = None if self._present is None else self._present[0]
+        return [self.context.propose(point, parent=parent) for point in taken]
 
     def _advance(self) -> None:
-        """End the round, and begin the next one of this climb or of another."""
-        before, told, self._round = self._best, self._round, []
-        if before is not None and all(network != before[1] for _, network, _ in told):
-            told.append(before)  # it failed when it was trained on
-        self._best = min(told, key=self._value, default=None)
-        better = self._best is not None and (before is None or self._best[1] != before[1])
-        if not (self._best and (better or told == [before]) and self._branch(self._best[1])):
-            self._climb()
+        """Take the best of the round and queue the next one."""
+        if self._round:
+            place = self._places()
+            before, best = self._present, min(self._round, key=lambda network: place[network[0]])
+            self._round = []
+            if before is None or place[best[0]] < place[before[0]]:
+                self._present, self._vain = best, 0
+            else:
+                self._vain += 1
+        if self._present is not None and self._vain >= self._patience:
+            self._restart()
+        while self._present is not None:
+            self._queue = self._offspring(self._present[1])
+            if self._queue:
+                return
+            self._restart()
+        space, rng = self.context.space, self.context.rng
+        start = self._seen.fresh(lambda: sample(space, rng)) or sample(space, rng)
+        self._seen.add(start)
+        self._queue = [start]
 
-    def _value(self, member: Member) -> float:
-        return self._preference.value(member[2], self._weights)
+    def _restart(self) -> None:
+        """Begin another climb, on the front if it leads on from there."""
+        assert self._present is not None
+        self._tops.add(self._present[0])
+        self._vain = 0
+        self._present = None
+        if len(self.context.objectives) > 1:
+            place = self._places()
+            members = [self._told[i] for i in front(*self._values())]
+            left = [network for network in members if network[0] not in self._tops]
+            self._present = min(left, key=lambda network: place[network[0]], default=None)
 
-    def _branch(self, network: Architecture) -> bool:
-        """Open a round with children of a network and itself, if there are any."""
-        fresh = (self._seen.fresh(lambda: self._child(network)) for _ in range(self._children))
-        for child in fresh:
+    def _values(self) -> tuple[np.ndarray, np.ndarray]:
+        """Values to minimise and violations of all told, shapes ``[n, n_objectives]``, ``[n]``."""
+        objectives = self.context.objectives
+        values = np.array([objectives.values(m) for *_, m in self._told])
+        return values, np.array([objectives.violation(m) for *_, m in self._told])
+
+    def _places(self) -> dict[int, int]:
+        """The place of every network told, 0 for the best."""
+        return {self._told[i][0]: place for place, i in enumerate(order(*self._values()))}
+
+    def _offspring(self, parent: Architecture) -> list[Architecture]:
+        """The candidates of a round; none if all neighbours are known."""
+        grown = self._grown(parent)
+        found: list[Architecture] = []
+        for _ in range(self._children):
+            child = self._seen.fresh(lambda: self._grown(parent) or self._mutant(parent))
             if child is not None:
                 self._seen.add(child)
-                self._queue.append(child)
-        if self._queue:
-            self._queue.append(network)
-        return bool(self._queue)
+                found.append(child)
+        # With morphisms the children are trained from its weights, so it must be as long.
+        return [parent, *found] if grown is not None and found else found
 
-    def _child(self, network: Architecture) -> Architecture:
+    def _grown(self, parent: Architecture) -> Architecture | None:
+        """After some morphisms that keep the function; None where there are none."""
         space, rng = self.context.space, self.context.rng
-        child = morph(space, network, rng, exact=True)
-        for _ in range(self._morphisms - 1):
-            child = space.morph(child, rng, exact=True) or child
-        return child
+        grown: Architecture | None = None
+        for _ in range(self._morphisms):
+            further = space.morph(parent if grown is None else grown, rng, exact=True)
+            if further is None:
+                break
+            grown = further
+        return grown
 
-    def _climb(self) -> None:
-        """Begin anew, with another preference."""
-        self._best = None
-        space, rng = self.context.space, self.context.rng
-        self._weights = self._preference.draw(rng)
-        first: Architecture | None = walk(space, lambda choice: choice.values[0])
-        if first is not None and space.morph(first, rng, exact=True) is None:
-            first = self._seen.fresh(lambda: sample(space, rng))
-        self._known = first is None
-        if first is not None:
-            self._seen.add(first)
-            self._queue.append(first)
-
-    @property
-    def _exhausted(self) -> bool:
-        return self._known
+    def _mutant(self, parent: Architecture) -> Architecture:
+        return mutate(self.context.space, parent, self.context.rng)
 
     def _tell(self, outcome: Outcome) -> None:
         metrics = {o.name: outcome.metrics[o.name] for o in self.context.objectives}
-        self._preference.observe(metrics)
-        network = outcome.proposal.point
-        assert isinstance(network, Architecture)
-        self._round.append((outcome.proposal.id, network, metrics))
+        point = outcome.proposal.point
+        assert isinstance(point, Architecture)
+        self._round.append((outcome.proposal.id, point, metrics))
+        self._told.append(self._round[-1])
 
     def _state(self) -> dict[str, Any]:
         return {
-            "preference": self._preference.state_dict(),
-            "weights": self._weights,
+            "present": None if self._present is None else self._present[0],
+            "queue": [a.to_json() for a in self._queue],
+            "round": [id for id, *_ in self._round],
+            "vain": self._vain,
+            "told": [[id, a.to_json(), m] for id, a, m in self._told],
+            "tops": sorted(self._tops),
             "seen": self._seen.state(),
-            "best": None if self._best is None else _to_json(self._best),
-            "queue": [network.to_json() for network in self._queue],
-            "round": [_to_json(member) for member in self._round],
-            "known": self._known,
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        self._preference.load_state_dict(state["preference"])
-        self._weights = state["weights"]
+        self._told = [(id, Architecture.from_json(a), m) for id, a, m in state["told"]]
+        known = {network[0]: network for network in self._told}
+        self._present = known.get(state["present"])
+        self._queue = [Architecture.from_json(a) for a in state["queue"]]
+        self._round = [known[id] for id in state["round"]]
+        self._vain = state["vain"]
+        self._tops = set(state["tops"])
         self._seen.load(state["seen"])
-        self._best = None if state["best"] is None else _from_json(state["best"])
-        self._queue = [Architecture.from_json(network) for network in state["queue"]]
-        self._round = [_from_json(member) for member in state["round"]]
-        self._known = state["known"]
-
-
-def _to_json(member: Member) -> list[Any]:
-    id, network, metrics = member
-    return [id, network.to_json(), metrics]
-
-
-def _from_json(data: list[Any]) -> Member:
-    id, network, metrics = data
-    return id, Architecture.from_json(network), metrics
