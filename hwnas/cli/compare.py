@@ -106,8 +106,8 @@ def _print(result: Mapping[str, Any], folder: Path) -> None:
     objectives = " and ".join(o["name"] for o in result["objectives"])
     best = "the best possible" if result["exact"] else "the best found"
     console.print(
-        f"\n[bold]{objectives}[/]: share of {best} hypervolume,"
-        f" mean of {result['seeds']} seeds ± standard deviation"
+        f"\n[bold]{objectives}[/]: share of {best} hypervolume,\n"
+        f"mean of {result['seeds']} seeds ± standard deviation\n"
     )
     budget = result["budget"]
     table = Table(box=None, header_style="bold", pad_edge=False)
