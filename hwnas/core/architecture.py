@@ -38,6 +38,10 @@ class Architecture(Mapping[str, Value]):
             self._hash = hash(frozenset(self._picks.items()))
         return self._hash
 
+    def __reduce__(self) -> tuple[type["Architecture"], tuple[dict[str, Value]]]:
+        """Pickled without its hash, which is another one in another process."""
+        return Architecture, (self._picks,)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Architecture) and self._picks == other._picks
 

@@ -155,7 +155,7 @@ def _search(job: Job) -> None:
     archive = Archive(run.objectives, estimator.units, reference)
     try:
         with Store(folder / "trials.db") as store:
-            driver = Driver(strategy, estimator, run.search_profilers, archive, store)
+            driver = Driver(strategy, estimator, run.search_profilers, archive, store, sparing=True)
             driver.resume()
             asked = {o.proposal.id: o.proposal for o in store.trials()} | strategy.pending
             for id in sorted(i for i in asked if i < strategy.context.next_id):

@@ -24,6 +24,8 @@ class Driver:
     Outcomes are told in the order they were asked for, whatever order they finish in, so the
     search does not depend on timing. A trial is committed with a snapshot at once; training steps
     in between at most every ``interval`` seconds: after a kill they are done again, identically.
+    ``sparing`` takes snapshots only as often, which is enough where asking again costs little:
+    trials are committed all the same, and not evaluated again.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Driver:
         store: Store,
         progress: Callable[[], None] = lambda: None,
         interval: float = 2.0,
+        sparing: bool = False,
     ) -> None:
         self._strategy = strategy
         self._estimator = estimator
@@ -43,6 +46,7 @@ class Driver:
         self._store = store
         self._progress = progress
         self._interval = interval
+        self._sparing = sparing
         self._committed = time.monotonic()
         self._steps: list[Outcome] = []  # training steps told since the last commit
         self._ready: dict[int, Outcome] = {}  # finished before an older proposal
@@ -109,8 +113,12 @@ class Driver:
     def _record(self, told: list[Outcome]) -> None:
         trials = [o for o in told if o.proposal.is_trial]
         self._steps += [o for o in told if not o.proposal.is_trial]
-        if trials or time.monotonic() - self._committed > self._interval:
+        due = time.monotonic() - self._committed > self._interval
+        if due or (trials and not self._sparing):
             self._commit(trials, told[-1].proposal.id)
+        elif trials:
+            self._store.commit(trials, curve=self._archive.extend(trials))
+            self._check()
         self._progress()
 
     def _commit(self, trials: list[Outcome], last: int | None = None) -> None:
