@@ -26,9 +26,10 @@ def cases() -> list[Any]:
             built = space_grounds(space.cls, input=task.input, outputs=task.outputs).space
         except HwnasError:  # not for images
             continue
-        marks = () if space_name in QUICK else pytest.mark.slow
         for name, strategy in discover("strategies").items():
             for inner in (None, *discover("strategies").values()):
+                quick = space_name in QUICK and inner is None
+                marks = () if quick else pytest.mark.slow
                 options = small(strategy.cls)
                 if inner is not None:
                     options["strategy"] = {"name": inner.name, **small(inner.cls)}
