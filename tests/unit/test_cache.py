@@ -78,6 +78,7 @@ class Cached(Cache):
     def __init__(self, setting: Setting) -> None:
         setting = replace(setting, keep=False)
         super().__init__(setting, Learner(setting))
+        self.provides -= {"inherit"}  # who inherits asks for weights to be kept
 
 
 def cached(folder: Path | None = None, **options: Any) -> tuple[Cache, Counting]:
