@@ -26,6 +26,13 @@ class Proposal:
     gradient: Literal[0, 1, 2] = 0
 
     @property
+    def architecture(self) -> Architecture:
+        """The point, where it is one network. Raises :class:`TypeError` if it is a mixture."""
+        if not isinstance(self.point, Architecture):
+            raise TypeError(f"proposal {self.id} is a mixture")
+        return self.point
+
+    @property
     def is_trial(self) -> bool:
         """Whether the outcome is a measured network, not a step of training on the way to one."""
         return self.point.discrete and self.score != 0

@@ -12,6 +12,8 @@ import numpy as np
 from hwnas.core.architecture import Architecture
 from hwnas.core.choice import Choice, Value
 from hwnas.core.context import Context
+from hwnas.core.objective import Objectives
+from hwnas.core.outcome import Outcome
 from hwnas.core.space import Space
 from hwnas.search._seen import Seen
 from hwnas.space.moves import choices, mutate, sample, walk
@@ -44,8 +46,13 @@ class Study:
         """The choices of the network that has most of them."""
         return max((len(architecture) for architecture, *_ in self._told), default=0)
 
-    def add(self, architecture: Architecture, values: np.ndarray, violation: float) -> None:
-        """Learn what a network is worth: values to be minimised, shape ``[n_objectives]``."""
+    def observe(self, outcome: Outcome, objectives: Objectives) -> None:
+        """Learn what a network is worth."""
+        metrics = outcome.metrics
+        values, violation = objectives.values(metrics), objectives.violation(metrics)
+        self._add(outcome.proposal.architecture, values, violation)
+
+    def _add(self, architecture: Architecture, values: np.ndarray, violation: float) -> None:
         from optuna.trial import create_trial
 
         self._told.append((architecture, values, violation))
@@ -110,7 +117,7 @@ class Study:
         """The inverse of :meth:`state`."""
         self._told, self._known, self._study = [], set(), _create(self._objectives)
         for architecture, values, violation in state:
-            self.add(Architecture.from_json(architecture), values, violation)
+            self._add(Architecture.from_json(architecture), values, violation)
 
 
 def propose(

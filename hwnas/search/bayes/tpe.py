@@ -5,10 +5,10 @@ from typing import Any
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.core.errors import HwnasError
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._options import at_least
 from hwnas.search._seen import Seen
 from hwnas.search.bayes._study import Study, propose
 
@@ -34,9 +34,7 @@ class TPE(Strategy):
 
     def __init__(self, context: Context, *, startup: int = 10, candidates: int = 24) -> None:
         super().__init__(context)
-        for key, value in (("startup", startup), ("candidates", candidates)):
-            if value < 1:
-                raise HwnasError(f"search.{key}: must be at least 1, got {value}.")
+        at_least(1, startup=startup, candidates=candidates)
         self._study = Study(context.space, len(context.objectives), startup, candidates)
         self._seen = Seen()
 
@@ -49,10 +47,7 @@ class TPE(Strategy):
         return proposals
 
     def _tell(self, outcome: Outcome) -> None:
-        objectives, architecture = self.context.objectives, outcome.proposal.point
-        assert isinstance(architecture, Architecture)
-        values = objectives.values(outcome.metrics)
-        self._study.add(architecture, values, objectives.violation(outcome.metrics))
+        self._study.observe(outcome, self.context.objectives)
 
     def _state(self) -> dict[str, Any]:
         return {"told": self._study.state(), "seen": self._seen.state()}

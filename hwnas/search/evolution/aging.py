@@ -13,6 +13,7 @@ from hwnas.core.outcome import Outcome
 from hwnas.core.pareto import order
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._told import Told, table
 from hwnas.space.moves import mutate, sample
 
 
@@ -37,7 +38,7 @@ class Aging(Strategy):
         self._sample = sample
         self._begun = 0
         self._place: np.ndarray | None = None  # of each member in the order, until one is told
-        self._population: deque[tuple[Architecture, dict[str, float]]] = deque(maxlen=population)
+        self._population: deque[Told] = deque(maxlen=population)
 
     def _ask(self, n: int) -> list[Proposal]:
         proposals = []
@@ -54,19 +55,14 @@ class Aging(Strategy):
 
     def _parent(self) -> Architecture:
         if self._place is None:
-            objectives = self.context.objectives
-            values = np.array([objectives.values(m) for _, m in self._population])
-            violation = np.array([objectives.violation(m) for _, m in self._population])
-            self._place = np.argsort(order(values, violation))
+            self._place = np.argsort(order(*table(self._population)))
         drawn = self.context.rng.integers(len(self._population), size=self._sample)
-        return self._population[drawn[self._place[drawn].argmin()]][0]
+        return self._population[drawn[self._place[drawn].argmin()]].architecture
 
     def _tell(self, outcome: Outcome) -> None:
-        metrics = {o.name: outcome.metrics[o.name] for o in self.context.objectives}
         self._place = None
-        architecture = outcome.proposal.point
-        assert isinstance(architecture, Architecture)
-        self._population.append((architecture, metrics))  # a full deque drops its oldest
+        told = Told.of(outcome, self.context.objectives)
+        self._population.append(told)  # a full deque drops its oldest
 
     def _lost(self, outcome: Outcome) -> None:
         if not self._population:  # nobody to mutate: draw another
@@ -75,11 +71,11 @@ class Aging(Strategy):
     def _state(self) -> dict[str, Any]:
         return {
             "begun": self._begun,
-            "population": [[a.to_json(), m] for a, m in self._population],
+            "population": [told.state for told in self._population],
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
         self._begun = state["begun"]
         self._place = None
         self._population.clear()
-        self._population.extend((Architecture.from_json(a), m) for a, m in state["population"])
+        self._population.extend(Told.load(t, self.context.objectives) for t in state["population"])

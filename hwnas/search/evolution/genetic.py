@@ -8,11 +8,12 @@ import numpy as np
 from hwnas.core.architecture import Architecture
 from hwnas.core.choice import Choice, Value
 from hwnas.core.context import Context
-from hwnas.core.errors import HwnasError
 from hwnas.core.outcome import Outcome
 from hwnas.core.pareto import order
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._options import at_least, within
+from hwnas.search._told import Told, table
 from hwnas.space.moves import sample, walk
 
 _STILL = 100  # generations in a row that may bring nothing new
@@ -48,18 +49,14 @@ class Genetic(Strategy):
         flip: float = 0.05,
     ) -> None:
         super().__init__(context)
-        if population < 2:
-            raise HwnasError(f"search.population: must be at least 2, got {population}.")
-        shares = {"crossover": crossover, "exchange": exchange, "mutation": mutation, "flip": flip}
-        for key, share in shares.items():
-            if not 0 <= share <= 1:
-                raise HwnasError(f"search.{key}: must be from 0 to 1, got {share}.")
+        at_least(2, population=population)
+        within(0, 1, crossover=crossover, exchange=exchange, mutation=mutation, flip=flip)
         self._size = population
         self._crossover = crossover
         self._exchange = exchange
         self._mutation = mutation
         self._flip = flip
-        self._known: dict[Architecture, dict[str, float] | None] = {}  # None: it failed
+        self._known: dict[Architecture, Told | None] = {}  # None: it failed
         self._generation: list[Architecture] = []
         self._queue: list[Architecture] = []
         self._over = False
@@ -101,11 +98,9 @@ class Genetic(Strategy):
 
     def _select(self, living: list[Architecture]) -> list[Architecture]:
         """The survivors of the roulette, each drawn independently (section 3.2.2)."""
-        objectives, rng = self.context.objectives, self.context.rng
-        metrics = [m for a in living if (m := self._known[a]) is not None]
-        values = np.array([objectives.values(m) for m in metrics])
-        violation = np.array([objectives.violation(m) for m in metrics])
-        if len(objectives) == 1 and not violation.any():
+        rng = self.context.rng
+        values, violation = table([told for a in living if (told := self._known[a])])
+        if values.shape[1] == 1 and not violation.any():
             cost = values[:, 0]
         else:
             cost = np.empty(len(living))
@@ -150,12 +145,11 @@ class Genetic(Strategy):
         return walk(self.context.space, decide)
 
     def _tell(self, outcome: Outcome) -> None:
-        self._known[_architecture(outcome)] = {
-            o.name: outcome.metrics[o.name] for o in self.context.objectives
-        }
+        told = Told.of(outcome, self.context.objectives)
+        self._known[told.architecture] = told
 
     def _lost(self, outcome: Outcome) -> None:
-        self._known[_architecture(outcome)] = None
+        self._known[outcome.proposal.architecture] = None
 
     @property
     def _exhausted(self) -> bool:
@@ -163,22 +157,20 @@ class Genetic(Strategy):
 
     def _state(self) -> dict[str, Any]:
         return {
-            "known": [[a.to_json(), m] for a, m in self._known.items()],
+            "known": [told.state for told in self._known.values() if told],
+            "failed": [a.to_json() for a, told in self._known.items() if told is None],
             "generation": [a.to_json() for a in self._generation],
             "queue": [a.to_json() for a in self._queue],
             "over": self._over,
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        self._known = {Architecture.from_json(a): m for a, m in state["known"]}
+        known = [Told.load(told, self.context.objectives) for told in state["known"]]
+        self._known = {told.architecture: told for told in known}
+        self._known.update((Architecture.from_json(a), None) for a in state["failed"])
         self._generation = [Architecture.from_json(a) for a in state["generation"]]
         self._queue = [Architecture.from_json(a) for a in state["queue"]]
         self._over = state["over"]
-
-
-def _architecture(outcome: Outcome) -> Architecture:
-    assert isinstance(outcome.proposal.point, Architecture)
-    return outcome.proposal.point
 
 
 def _stage(name: str) -> str:

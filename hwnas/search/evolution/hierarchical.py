@@ -11,7 +11,9 @@ from hwnas.core.outcome import Outcome
 from hwnas.core.preference import Preference
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._options import at_least
 from hwnas.search._seen import Seen
+from hwnas.search._told import Told
 from hwnas.space.moves import mutate, sample
 
 
@@ -37,14 +39,13 @@ class Hierarchical(Strategy):
 
     def __init__(self, context: Context, *, population: int = 20, share: float = 0.5) -> None:
         super().__init__(context)
-        if population < 1:
-            raise HwnasError(f"search.population: must be at least 1, got {population}.")
+        at_least(1, population=population)
         if not 0 < share <= 1:
             raise HwnasError(f"search.share: must be above 0 and at most 1, got {share}.")
         self._size = population
         self._share = share
         self._preference = Preference(context.objectives)
-        self._population: list[tuple[Architecture, dict[str, float]]] = []
+        self._population: list[Told] = []
         self._seen = Seen()
         self._over = False
 
@@ -76,14 +77,12 @@ class Hierarchical(Strategy):
         size = min(len(self._population), max(2, ceil(self._share * len(self._population))))
         drawn = rng.choice(len(self._population), size=size, replace=False)
         members = [self._population[int(i)] for i in drawn]
-        return min(members, key=lambda m: self._preference.value(m[1], preference))[0]
+        best = min(members, key=lambda told: self._preference.value(told.metrics, preference))
+        return best.architecture
 
     def _tell(self, outcome: Outcome) -> None:
-        metrics = {o.name: outcome.metrics[o.name] for o in self.context.objectives}
-        self._preference.observe(metrics)
-        architecture = outcome.proposal.point
-        assert isinstance(architecture, Architecture)
-        self._population.append((architecture, metrics))
+        self._population.append(Told.of(outcome, self.context.objectives))
+        self._preference.observe(outcome.metrics)
 
     @property
     def _exhausted(self) -> bool:
@@ -92,13 +91,13 @@ class Hierarchical(Strategy):
     def _state(self) -> dict[str, Any]:
         return {
             "preference": self._preference.state_dict(),
-            "population": [[a.to_json(), m] for a, m in self._population],
+            "population": [told.state for told in self._population],
             "seen": self._seen.state(),
             "over": self._over,
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
         self._preference.load_state_dict(state["preference"])
-        self._population = [(Architecture.from_json(a), m) for a, m in state["population"]]
+        self._population = [Told.load(t, self.context.objectives) for t in state["population"]]
         self._seen.load(state["seen"])
         self._over = state["over"]

@@ -3,20 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.core.errors import HwnasError
 from hwnas.core.outcome import Outcome
 from hwnas.core.pareto import order
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._options import at_least
 from hwnas.search._seen import Seen
+from hwnas.search._told import Told, table
 from hwnas.space.moves import morph, sample
-
-_Member = tuple[int, Architecture, dict[str, float]]
-"""The proposal that has the weights, the network, and its metrics."""
 
 
 class LargeScale(Strategy):
@@ -38,11 +34,10 @@ class LargeScale(Strategy):
 
     def __init__(self, context: Context, *, population: int = 20) -> None:
         super().__init__(context)
-        if population < 2:
-            raise HwnasError(f"search.population: must be at least 2, got {population}.")
+        at_least(2, population=population)
         self._size = population
-        self._population: list[_Member] = []
-        self._losers: dict[int, _Member] = {}  # by the child that is to take their place
+        self._population: list[Told] = []
+        self._losers: dict[int, Told] = {}  # by the child that is to take their place
         self._seen = Seen()
 
     def _ask(self, n: int) -> list[Proposal]:
@@ -51,20 +46,17 @@ class LargeScale(Strategy):
             if len(self._population) + len(self.pending) + len(proposals) < self._size:
                 proposals.append(self.context.propose(self._new(None)))
             elif len(self._population) > 1:
-                (parent, architecture, _), loser = self._pair()
-                child = self.context.propose(self._new(architecture), parent=parent)
+                winner, loser = self._pair()
+                child = self.context.propose(self._new(winner.architecture), parent=winner.id)
                 self._losers[child.id] = loser
                 proposals.append(child)
             else:
                 break  # the others are in training
         return proposals
 
-    def _pair(self) -> tuple[_Member, _Member]:
+    def _pair(self) -> tuple[Told, Told]:
         """Winner and loser of two drawn at random; the loser is no longer in the population."""
-        objectives = self.context.objectives
-        values = np.array([objectives.values(m) for _, _, m in self._population])
-        violation = np.array([objectives.violation(m) for _, _, m in self._population])
-        ranked = order(values, violation).tolist()
+        ranked = order(*table(self._population)).tolist()
         drawn = self.context.rng.choice(len(self._population), size=2, replace=False)
         better, worse = sorted(map(int, drawn), key=ranked.index)
         winner = self._population[better]
@@ -85,11 +77,8 @@ class LargeScale(Strategy):
         return new
 
     def _tell(self, outcome: Outcome) -> None:
-        metrics = {o.name: outcome.metrics[o.name] for o in self.context.objectives}
-        proposal = outcome.proposal
-        assert isinstance(proposal.point, Architecture)
-        self._population.append((proposal.id, proposal.point, metrics))
-        self._losers.pop(proposal.id, None)
+        self._population.append(Told.of(outcome, self.context.objectives))
+        self._losers.pop(outcome.proposal.id, None)
 
     def _lost(self, outcome: Outcome) -> None:
         loser = self._losers.pop(outcome.proposal.id, None)
@@ -98,20 +87,13 @@ class LargeScale(Strategy):
 
     def _state(self) -> dict[str, Any]:
         return {
-            "population": [_plain(m) for m in self._population],
-            "losers": [[child, _plain(m)] for child, m in self._losers.items()],
+            "population": [told.state for told in self._population],
+            "losers": [[child, told.state] for child, told in self._losers.items()],
             "seen": self._seen.state(),
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        self._population = [_member(m) for m in state["population"]]
-        self._losers = {child: _member(m) for child, m in state["losers"]}
+        objectives = self.context.objectives
+        self._population = [Told.load(t, objectives) for t in state["population"]]
+        self._losers = {child: Told.load(t, objectives) for child, t in state["losers"]}
         self._seen.load(state["seen"])
-
-
-def _plain(member: _Member) -> list[Any]:
-    return [member[0], member[1].to_json(), member[2]]
-
-
-def _member(plain: list[Any]) -> _Member:
-    return plain[0], Architecture.from_json(plain[1]), plain[2]

@@ -13,11 +13,11 @@ from hwnas.core.outcome import Outcome
 from hwnas.core.pareto import fronts
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._density import draw, log_density
+from hwnas.search._options import above, at_least
 from hwnas.search._seen import Seen
+from hwnas.search._told import Told, table
 from hwnas.space.moves import morph, sample
-
-_Member = tuple[int, Architecture, dict[str, float]]
-"""The proposal that has the weights, the network, and its metrics."""
 
 _Child = tuple[Architecture, int | None, np.ndarray]
 """A network, the proposal of its parent if it has one, and its cheap values."""
@@ -60,14 +60,12 @@ class Lemonade(Strategy):
         bandwidth: float = 0.05,
     ) -> None:
         super().__init__(context)
-        if initial < 1:
-            raise HwnasError(f"search.initial: must be at least 1, got {initial}.")
+        at_least(1, initial=initial)
         if not 1 <= accepted <= children:
             raise HwnasError(
                 f"search.accepted: must be from 1 to the children ({children}), got {accepted}."
             )
-        if bandwidth <= 0:
-            raise HwnasError(f"search.bandwidth: must be above 0, got {bandwidth}.")
+        above(0, bandwidth=bandwidth)
         self._initial = initial
         self._children = children
         self._accepted = accepted
@@ -75,7 +73,7 @@ class Lemonade(Strategy):
         self._bandwidth = bandwidth
         self._cheap = Objectives([o for o in context.objectives if o.metric.cheap])
         self._begun = 0  # random networks
-        self._population: list[_Member] = []
+        self._population: list[Told] = []
         self._queue: list[tuple[Architecture, int | None]] = []  # accepted, and their parents
         self._tried: list[list[float]] = []  # cheap values of what was accepted
         self._seen = Seen()
@@ -108,13 +106,12 @@ class Lemonade(Strategy):
     def _offspring(self) -> list[_Child]:
         """The accepted among many children of the front."""
         space, rng = self.context.space, self.context.rng
-        costs = np.array([[m[o.name] for o in self._cheap] for _, _, m in self._population])
-        sparsity = self._sparsity(costs)
+        sparsity = self._sparsity(self._known_costs())
         parents: dict[Architecture, int] = {}
 
         def make() -> Architecture:
-            parent = int(_draw(sparsity, 1, rng)[0])
-            child = morph(space, self._population[parent][1], rng)
+            parent = int(draw(sparsity, 1, rng)[0])
+            child = morph(space, self._population[parent].architecture, rng)
             parents.setdefault(child, parent)
             return child
 
@@ -123,9 +120,9 @@ class Lemonade(Strategy):
             return []
         known = np.array(list(children.values()))
         kept = np.flatnonzero(self._promising([parents[c] for c in children], known))
-        drawn = kept[_draw(self._sparsity(known[kept]), self._accepted, rng)]
+        drawn = kept[draw(self._sparsity(known[kept]), self._accepted, rng)]
         chosen = [list(children)[i] for i in drawn]
-        return [(c, self._population[parents[c]][0], children[c]) for c in chosen]
+        return [(c, self._population[parents[c]].id, children[c]) for c in chosen]
 
     def _new(self, n: int, make: Callable[[], Architecture]) -> dict[Architecture, np.ndarray]:
         """Networks not accepted before and their cheap values, shape ``[n_cheap]`` each.
@@ -149,7 +146,7 @@ class Lemonade(Strategy):
         """Which children are not dominated at birth, all if there are none, shape ``[n]``."""
         objectives = self.context.objectives
         cheap = np.array([o.metric.cheap for o in objectives])
-        values = np.array([objectives.values(m) for _, _, m in self._population])
+        values, _ = table(self._population)
         births = values[parents]
         births[:, cheap] = costs * [o.sign for o in self._cheap]
         dear = values[:, ~cheap]
@@ -159,17 +156,15 @@ class Lemonade(Strategy):
 
     def _sparsity(self, costs: np.ndarray) -> np.ndarray:
         """Minus the logarithm of the density at cheap values ``[n, n_cheap]``, shape ``[n]``."""
-        known = self._tried
-        if self._density == "population":
-            known = [[m[o.name] for o in self._cheap] for _, _, m in self._population]
-        if not self._cheap or not known or not np.isfinite(costs).all():
+        if not np.isfinite(costs).all():
             return np.zeros(len(costs))
-        from sklearn.neighbors import KernelDensity
+        front_only = self._density == "population"
+        known = self._known_costs() if front_only else np.array(self._tried)
+        return -log_density(known, self._bandwidth)(costs)
 
-        mean, std = np.mean(known, axis=0), np.std(known, axis=0)
-        scale = np.where(std > 0, std, 1.0)
-        density = KernelDensity(bandwidth=self._bandwidth).fit((known - mean) / scale)
-        return -np.asarray(density.score_samples((costs - mean) / scale))
+    def _known_costs(self) -> np.ndarray:
+        """Cheap values of the front, shape ``[n, n_cheap]``."""
+        return np.array([[t.metrics[o.name] for o in self._cheap] for t in self._population])
 
     def _costs(self, architecture: Architecture) -> tuple[np.ndarray, float]:
         """Its cheap values, shape ``[n_cheap]``, and by how much they pass their limits."""
@@ -180,14 +175,8 @@ class Lemonade(Strategy):
         return np.array([found[o.name] for o in self._cheap]), self._cheap.violation(found)
 
     def _tell(self, outcome: Outcome) -> None:
-        objectives = self.context.objectives
-        metrics = {o.name: outcome.metrics[o.name] for o in objectives}
-        network = outcome.proposal.point
-        assert isinstance(network, Architecture)
-        pool = [*self._population, (outcome.proposal.id, network, metrics)]
-        values = np.array([objectives.values(m) for _, _, m in pool])
-        violation = np.array([objectives.violation(m) for _, _, m in pool])
-        self._population = [pool[i] for i in sorted(fronts(values, violation)[0])]
+        pool = [*self._population, Told.of(outcome, self.context.objectives)]
+        self._population = [pool[i] for i in sorted(fronts(*table(pool))[0])]
         self._look_ahead()
 
     def _lost(self, outcome: Outcome) -> None:
@@ -205,7 +194,7 @@ class Lemonade(Strategy):
     def _state(self) -> dict[str, Any]:
         return {
             "begun": self._begun,
-            "population": [[id, a.to_json(), m] for id, a, m in self._population],
+            "population": [told.state for told in self._population],
             "queue": [[a.to_json(), parent] for a, parent in self._queue],
             "tried": self._tried,
             "seen": self._seen.state(),
@@ -213,18 +202,10 @@ class Lemonade(Strategy):
 
     def _load(self, state: Mapping[str, Any]) -> None:
         self._begun = state["begun"]
-        self._population = [(i, Architecture.from_json(a), m) for i, a, m in state["population"]]
+        self._population = [Told.load(t, self.context.objectives) for t in state["population"]]
         self._queue = [(Architecture.from_json(a), parent) for a, parent in state["queue"]]
         self._tried = list(state["tried"])
         self._seen.load(state["seen"])
-
-
-def _draw(score: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """At most ``n`` indices drawn without replacement in proportion to ``exp(score)``.
-
-    By Gumbel noise (Yellott 1977), which takes scores of any range.
-    """
-    return np.argsort(-(score + rng.gumbel(size=len(score))))[:n]
 
 
 def _dominated(rows: np.ndarray, by: np.ndarray, equal: bool = False) -> np.ndarray:

@@ -6,11 +6,12 @@ from typing import Any, Literal
 import numpy as np
 
 from hwnas.core.context import Context
-from hwnas.core.errors import HwnasError
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
+from hwnas.search._options import at_least
+from hwnas.search._told import Told, table
 from hwnas.search.evolution._directions import directions
-from hwnas.search.evolution._population import Evolving, Member
+from hwnas.search.evolution._population import Evolving
 
 _LEAST = 1e-4  # of a weight: with none, what a subproblem does not weigh could become any worse
 
@@ -44,8 +45,7 @@ class Moead(Evolving):
         mutation: float = 0.9,
     ) -> None:
         super().__init__(context, population, crossover, mutation)
-        if neighbours < 2:
-            raise HwnasError(f"search.neighbours: must be at least 2, got {neighbours}.")
+        at_least(2, neighbours=neighbours)
         from pymoo.decomposition.pbi import PBI
         from pymoo.decomposition.tchebicheff import Tchebicheff
         from pymoo.decomposition.weighted_sum import WeightedSum
@@ -83,7 +83,7 @@ class Moead(Evolving):
         return np.asarray(near[near < len(self._population)])
 
     def _tell(self, outcome: Outcome) -> None:
-        child = self._member(outcome)
+        child = self._remember(outcome)
         if child.violation <= 0:
             self._ideal = np.minimum(self._ideal, child.values)
         task = self._task.pop(outcome.proposal.id, None)
@@ -93,11 +93,11 @@ class Moead(Evolving):
         if len(self._population) < self._size:
             self._population.append(child)
 
-    def _beaten(self, child: Member, around: np.ndarray) -> np.ndarray:
+    def _beaten(self, child: Told, around: np.ndarray) -> np.ndarray:
         """Those of the subproblems for which the child is no worse than what they have."""
         if not len(around):
             return around
-        violation = np.array([self._population[j].violation for j in around])
+        have, violation = table([self._population[j] for j in around])
         if child.violation > 0:
             return around[violation >= child.violation]
         feasible = [m.values for m in self._population if m.violation <= 0]
@@ -109,7 +109,6 @@ class Moead(Evolving):
             result = self._decomposition.do(scaled, self._weights[around], _type="one_to_one")
             return np.asarray(result)
 
-        have = [self._population[j].values for j in around]
         better = scalar([child.values] * len(around)) <= scalar(have)
         return np.asarray(around[(violation > 0) | better])
 

@@ -1,10 +1,9 @@
 """NSGA-II."""
 
-import numpy as np
-
 from hwnas.core.context import Context
 from hwnas.core.pareto import order
-from hwnas.search.evolution._population import Generational, Member
+from hwnas.search._told import Told, table
+from hwnas.search.evolution._population import Generational
 
 
 class Nsga2(Generational):
@@ -29,12 +28,12 @@ class Nsga2(Generational):
     ) -> None:
         super().__init__(context, population, crossover, mutation)
 
-    def _survivors(self, pool: list[Member]) -> list[Member]:
+    def _survivors(self, pool: list[Told]) -> list[Told]:
         """Best first, which is how the tournament knows who wins; ties are drawn."""
         pool = [pool[i] for i in self.context.rng.permutation(len(pool))]
-        ranked = order(np.array([m.values for m in pool]), np.array([m.violation for m in pool]))
+        ranked = order(*table(pool))
         return [pool[i] for i in ranked[: self._size]]
 
-    def _parent(self, pool: list[Member]) -> Member:
+    def _parent(self, pool: list[Told]) -> Told:
         rng = self.context.rng
         return pool[int(len(pool) * min(rng.random(), rng.random()))]

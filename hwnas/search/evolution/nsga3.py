@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from hwnas.core.context import Context
+from hwnas.search._told import Told, table
 from hwnas.search.evolution._directions import directions
-from hwnas.search.evolution._population import Generational, Member
+from hwnas.search.evolution._population import Generational
 
 _NORM = ("ideal_point", "worst_point", "nadir_point", "extreme_points")  # what pymoo remembers
 
@@ -45,23 +46,22 @@ class Nsga3(Generational):
         self._problem = Problem(n_var=1, n_obj=objectives, n_ieq_constr=1)
         self._unit: np.ndarray | None = None
 
-    def _survivors(self, pool: list[Member]) -> list[Member]:
+    def _survivors(self, pool: list[Told]) -> list[Told]:
         from pymoo.core.population import Population
 
-        values = np.array([m.values for m in pool])
+        values, violation = table(pool)
         if self._unit is None:  # pymoo takes absolute differences of 0.001 for nothing
             span = np.ptp(values, axis=0)
             self._unit = np.where(span > 0, span, 1.0)
-        limits = np.array([[m.violation] for m in pool])
         rows = np.arange(len(pool))[:, None]
-        individuals = Population.new("X", rows, "F", values / self._unit, "G", limits)
+        individuals = Population.new("X", rows, "F", values / self._unit, "G", violation[:, None])
         with warnings.catch_warnings():  # pymoo switches them off for good
             kept = self._selection.do(
                 self._problem, individuals, n_survive=self._size, random_state=self.context.rng
             )
         return [pool[int(i.X[0])] for i in kept]
 
-    def _parent(self, pool: list[Member]) -> Member:
+    def _parent(self, pool: list[Told]) -> Told:
         rivals = [pool[int(i)] for i in self.context.rng.integers(len(pool), size=2)]
         return min(rivals, key=lambda m: m.violation)  # the first of equals
 

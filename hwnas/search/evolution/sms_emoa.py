@@ -6,6 +6,7 @@ from hwnas.core.context import Context
 from hwnas.core.outcome import Outcome
 from hwnas.core.pareto import fronts, hypervolume
 from hwnas.core.proposal import Proposal
+from hwnas.search._told import table
 from hwnas.search.evolution._population import Evolving
 
 
@@ -44,14 +45,13 @@ class SmsEmoa(Evolving):
         return proposals
 
     def _tell(self, outcome: Outcome) -> None:
-        self._population.append(self._member(outcome))
+        self._population.append(self._remember(outcome))
         if len(self._population) > self._size:
             del self._population[self._worst()]
 
     def _worst(self) -> int:
         """Reduce, Algorithm 2."""
-        values = np.array([m.values for m in self._population])
-        violation = np.array([m.violation for m in self._population])
+        values, violation = table(self._population)
         last = fronts(values, violation)[-1]
         if violation[last[0]] > 0:
             return int(last[0])

@@ -12,6 +12,7 @@ from hwnas.core.mixture import Mixture
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._options import at_least
 from hwnas.search.gradient._adam import Adam
 from hwnas.space.moves import walk
 from hwnas.space.replay import relax
@@ -40,8 +41,7 @@ class Darts(Strategy):
         preference: list[float] | None = None,
     ) -> None:
         super().__init__(context)
-        if steps < 1:
-            raise HwnasError(f"search.steps: must be at least 1, got {steps}.")
+        at_least(1, steps=steps)
         _, self._choices = relax(context.space)
         self._steps = steps
         self._order = order

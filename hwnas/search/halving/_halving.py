@@ -11,6 +11,7 @@ from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.core.registry import create
 from hwnas.core.strategy import Strategy
+from hwnas.search._options import at_least
 from hwnas.search.halving._promotion import best
 
 
@@ -30,8 +31,7 @@ def wrapped(context: Context, config: dict[str, Any] | None) -> Strategy:
 
 def rungs(units: int, eta: int, least: int) -> list[int]:
     """Cumulative training units of the rungs, ``units / eta^k`` from ``least`` at the least up."""
-    if eta < 2:
-        raise HwnasError(f"search.eta: must be at least 2, got {eta}.")
+    at_least(2, eta=eta)
     if not 1 <= least <= units:
         raise HwnasError(
             f"search.least: must be from 1 to the training units of a full evaluation ({units}),"

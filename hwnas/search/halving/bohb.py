@@ -5,10 +5,10 @@ from typing import Any
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.core.errors import HwnasError
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._options import at_least, within
 from hwnas.search._seen import Seen
 from hwnas.search.bayes._study import Study, propose
 from hwnas.search.halving._brackets import Brackets, cycle
@@ -41,10 +41,8 @@ class BOHB(Brackets):
         random: float = 1 / 3,
         candidates: int = 64,
     ) -> None:
-        if not 0 <= random <= 1:
-            raise HwnasError(f"search.random: must be from 0 to 1, got {random}.")
-        if candidates < 1:
-            raise HwnasError(f"search.candidates: must be at least 1, got {candidates}.")
+        within(0, 1, random=random)
+        at_least(1, candidates=candidates)
         units = rungs(context.units, eta, least)
         self._models = _Models(context.inner(), random, candidates)
         super().__init__(context, self._models, eta, units, cycle(len(units) - 1, eta))
@@ -72,11 +70,7 @@ class _Models(Strategy):
 
     def observe(self, outcome: Outcome) -> None:
         """Learn the score of a network after the training it has had."""
-        objectives, architecture = self.context.objectives, outcome.proposal.point
-        assert isinstance(architecture, Architecture)
-        values = objectives.values(outcome.metrics)
-        violation = objectives.violation(outcome.metrics)
-        self._study(outcome.spent.train).add(architecture, values, violation)
+        self._study(outcome.spent.train).observe(outcome, self.context.objectives)
 
     def _ask(self, n: int) -> list[Proposal]:
         proposals: list[Proposal] = []

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hwnas.core.context import Context
-from hwnas.core.errors import HwnasError
+from hwnas.search._options import at_least
 from hwnas.search.halving._brackets import Brackets
 from hwnas.search.halving._halving import rungs, wrapped
 
@@ -36,6 +36,5 @@ class SuccessiveHalving(Brackets):
         units = rungs(context.units, eta, least)
         if networks is None:
             networks = eta ** (len(units) - 1)
-        if networks < 1:
-            raise HwnasError(f"search.networks: must be at least 1, got {networks}.")
+        at_least(1, networks=networks)
         super().__init__(context, wrapped(context, strategy), eta, units, [(0, networks)])

@@ -3,20 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.core.errors import HwnasError
 from hwnas.core.outcome import Outcome
 from hwnas.core.pareto import front, order
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._options import at_least
 from hwnas.search._seen import Seen
+from hwnas.search._told import Told, table
 from hwnas.space.moves import mutate, sample
-
-_Network = tuple[int, Architecture, dict[str, float]]
-"""The proposal that has the weights, the network, and its metrics."""
 
 
 class HillClimbing(Strategy):
@@ -42,18 +38,15 @@ class HillClimbing(Strategy):
         self, context: Context, *, children: int = 8, morphisms: int = 5, patience: int = 1
     ) -> None:
         super().__init__(context)
-        options = {"children": children, "morphisms": morphisms, "patience": patience}
-        for key, value in options.items():
-            if value < 1:
-                raise HwnasError(f"search.{key}: must be at least 1, got {value}.")
+        at_least(1, children=children, morphisms=morphisms, patience=patience)
         self._children = children
         self._morphisms = morphisms
         self._patience = patience
-        self._present: _Network | None = None
+        self._present: Told | None = None
         self._queue: list[Architecture] = []  # of the round, not asked yet
-        self._round: list[_Network] = []  # told in this round
+        self._round: list[Told] = []  # told in this round
         self._vain = 0  # rounds without a better network
-        self._told: list[_Network] = []
+        self._told: list[Told] = []
         self._tops: set[int] = set()  # networks that no climb leads on from
         self._seen = Seen()
 
@@ -61,23 +54,23 @@ class HillClimbing(Strategy):
         if not (self._queue or self.pending):
             self._advance()
         taken, self._queue = self._queue[:n], self._queue[n:]
-        parent = None if self._present is None else self._present[0]
+        parent = None if self._present is None else self._present.id
         return [self.context.propose(point, parent=parent) for point in taken]
 
     def _advance(self) -> None:
         """Take the best of the round and queue the next one."""
         if self._round:
             place = self._places()
-            before, best = self._present, min(self._round, key=lambda network: place[network[0]])
+            before, best = self._present, min(self._round, key=lambda told: place[told.id])
             self._round = []
-            if before is None or place[best[0]] < place[before[0]]:
+            if before is None or place[best.id] < place[before.id]:
                 self._present, self._vain = best, 0
             else:
                 self._vain += 1
         if self._present is not None and self._vain >= self._patience:
             self._restart()
         while self._present is not None:
-            self._queue = self._offspring(self._present[1])
+            self._queue = self._offspring(self._present.architecture)
             if self._queue:
                 return
             self._restart()
@@ -89,24 +82,18 @@ class HillClimbing(Strategy):
     def _restart(self) -> None:
         """Begin another climb, on the front if it leads on from there."""
         assert self._present is not None
-        self._tops.add(self._present[0])
+        self._tops.add(self._present.id)
         self._vain = 0
         self._present = None
         if len(self.context.objectives) > 1:
             place = self._places()
-            members = [self._told[i] for i in front(*self._values())]
-            left = [network for network in members if network[0] not in self._tops]
-            self._present = min(left, key=lambda network: place[network[0]], default=None)
-
-    def _values(self) -> tuple[np.ndarray, np.ndarray]:
-        """Values to minimise and violations of all told, shapes ``[n, n_objectives]``, ``[n]``."""
-        objectives = self.context.objectives
-        values = np.array([objectives.values(m) for *_, m in self._told])
-        return values, np.array([objectives.violation(m) for *_, m in self._told])
+            members = [self._told[i] for i in front(*table(self._told))]
+            left = [told for told in members if told.id not in self._tops]
+            self._present = min(left, key=lambda told: place[told.id], default=None)
 
     def _places(self) -> dict[int, int]:
         """The place of every network told, 0 for the best."""
-        return {self._told[i][0]: place for place, i in enumerate(order(*self._values()))}
+        return {self._told[i].id: place for place, i in enumerate(order(*table(self._told)))}
 
     def _offspring(self, parent: Architecture) -> list[Architecture]:
         """The candidates of a round; none if all neighbours are known."""
@@ -135,26 +122,23 @@ class HillClimbing(Strategy):
         return mutate(self.context.space, parent, self.context.rng)
 
     def _tell(self, outcome: Outcome) -> None:
-        metrics = {o.name: outcome.metrics[o.name] for o in self.context.objectives}
-        point = outcome.proposal.point
-        assert isinstance(point, Architecture)
-        self._round.append((outcome.proposal.id, point, metrics))
-        self._told.append(self._round[-1])
+        self._told.append(Told.of(outcome, self.context.objectives))
+        self._round.append(self._told[-1])
 
     def _state(self) -> dict[str, Any]:
         return {
-            "present": None if self._present is None else self._present[0],
+            "present": None if self._present is None else self._present.id,
             "queue": [a.to_json() for a in self._queue],
-            "round": [id for id, *_ in self._round],
+            "round": [told.id for told in self._round],
             "vain": self._vain,
-            "told": [[id, a.to_json(), m] for id, a, m in self._told],
+            "told": [told.state for told in self._told],
             "tops": sorted(self._tops),
             "seen": self._seen.state(),
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        self._told = [(id, Architecture.from_json(a), m) for id, a, m in state["told"]]
-        known = {network[0]: network for network in self._told}
+        self._told = [Told.load(t, self.context.objectives) for t in state["told"]]
+        known = {told.id: told for told in self._told}
         self._present = known.get(state["present"])
         self._queue = [Architecture.from_json(a) for a in state["queue"]]
         self._round = [known[id] for id in state["round"]]

@@ -1,18 +1,21 @@
 """Pareto local search."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.core.errors import FAILURES, HwnasError
+from hwnas.core.errors import FAILURES
 from hwnas.core.outcome import Outcome
 from hwnas.core.pareto import fronts, hypervolume
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._density import draw, log_density
+from hwnas.search._options import at_least
 from hwnas.search._seen import Seen
+from hwnas.search._told import Told, table
 from hwnas.space.moves import neighbours, sample
 
 _REACH = 1.1  # the reference of gains, in ranges from the best value told
@@ -45,17 +48,15 @@ class ParetoLocal(Strategy):
 
     def __init__(self, context: Context, *, initial: int = 10, spread: float = 3.0) -> None:
         super().__init__(context)
-        if initial < 1:
-            raise HwnasError(f"search.initial: must be at least 1, got {initial}.")
-        if spread < 0:
-            raise HwnasError(f"search.spread: must be at least 0, got {spread}.")
+        at_least(1, initial=initial)
+        at_least(0, spread=spread)
         self._initial = initial
         self._spread = spread
         self._cheap = [o.name for o in context.objectives if o.metric.cheap]
         self._begun = 0
         self._over = False
         self._seen = Seen()
-        self._told: list[tuple[Architecture, dict[str, float]]] = []
+        self._told: list[Told] = []
         self._around: list[list[Architecture]] = []  # the neighbours of each of them
         self._near: dict[Architecture, list[int]] = {}  # who is told of a network's neighbours
         self._costs: dict[Architecture, dict[str, float]] = {}
@@ -74,8 +75,7 @@ class ParetoLocal(Strategy):
             return self._random()
         if not self._told:  # wait for the first, unless all of them failed
             return None if self.pending else self._random()
-        values = np.array([self.context.objectives.values(m) for _, m in self._told])
-        violation = np.array([self.context.objectives.violation(m) for _, m in self._told])
+        values, violation = table(self._told)
         for front in fronts(values, violation):
             open_ = [(i, around) for i in front.tolist() if (around := self._unknown(i))]
             if open_:
@@ -99,10 +99,9 @@ class ParetoLocal(Strategy):
     ) -> Architecture:
         """Of a member drawn the neighbour that promises most, ties at random."""
         rng, objectives = self.context.rng, self.context.objectives
-        density = self._density(front)
-        crowd = density([self._told[i][1] for i, _ in open_])
-        noise = rng.gumbel(size=len(open_))  # Yellott 1977: draws in proportion
-        around = open_[int(np.argmax(noise - self._spread * crowd))][1]
+        density = log_density(self._costs_of([self._told[i].metrics for i in front]))
+        crowd = density(self._costs_of([self._told[i].metrics for i, _ in open_]))
+        around = open_[int(draw(-self._spread * crowd, 1, rng)[0])][1]
         if len(around) > _MOST:
             around = [around[i] for i in rng.choice(len(around), _MOST, replace=False)]
         guessed = [self._guess(architecture) for architecture in around]
@@ -118,24 +117,12 @@ class ParetoLocal(Strategy):
                 there = (objectives.values(metrics) - low) / scale
                 if worse[i] == 0 and not (inside <= there).all(axis=1).any():
                     gain[i] = hypervolume(np.vstack([inside, there]), reference) - before
-        gain /= np.exp(density(guessed)) + _FAR
+        gain /= np.exp(density(self._costs_of(guessed))) + _FAR
         return around[int(np.lexsort((rng.random(len(around)), -gain, worse))[0])]
 
-    def _density(self, front: np.ndarray) -> Callable[[Sequence[Mapping[str, float]]], np.ndarray]:
-        """Logarithm of the density of the front's cheap objectives at given metrics, ``[n]``."""
-        costs = np.array([[self._told[i][1][name] for name in self._cheap] for i in front])
-        spread = costs.std(axis=0)
-        names = [name for name, s in zip(self._cheap, spread, strict=True) if s > 0]
-        if not names:
-            return lambda metrics: np.zeros(len(metrics))
-        from sklearn.neighbors import KernelDensity
-
-        scale = spread[spread > 0]
-        bandwidth = len(front) ** (-1 / (len(names) + 4))  # Scott 1992
-        kernel = KernelDensity(bandwidth=bandwidth).fit(costs[:, spread > 0] / scale)
-        return lambda metrics: np.asarray(
-            kernel.score_samples(np.array([[m[name] for name in names] for m in metrics]) / scale)
-        )
+    def _costs_of(self, metrics: Sequence[Mapping[str, float]]) -> np.ndarray:
+        """Cheap values, shape ``[n, n_cheap]``."""
+        return np.array([[m[name] for name in self._cheap] for m in metrics])
 
     def _guess(self, architecture: Architecture) -> dict[str, float]:
         """Its cheap metrics, and the expensive ones of a network amid its neighbours."""
@@ -146,22 +133,18 @@ class ParetoLocal(Strategy):
             except FAILURES:  # training will say why
                 found = {}
             costs = self._costs[architecture] = {n: found[n] for n in self._cheap if n in found}
-        near = [self._told[i][1] for i in self._near[architecture]]
+        near = [self._told[i].metrics for i in self._near[architecture]]
         unknown = [o.name for o in self.context.objectives if o.name not in costs]
         return costs | {name: _mean([m[name] for m in near]) for name in unknown}
 
     def _tell(self, outcome: Outcome) -> None:
-        architecture = outcome.proposal.point
-        assert isinstance(architecture, Architecture)
-        self._learn(
-            architecture, {o.name: outcome.metrics[o.name] for o in self.context.objectives}
-        )
+        self._learn(Told.of(outcome, self.context.objectives))
 
-    def _learn(self, architecture: Architecture, metrics: dict[str, float]) -> None:
-        self._around.append(list(neighbours(self.context.space, architecture)))
+    def _learn(self, told: Told) -> None:
+        self._around.append(list(neighbours(self.context.space, told.architecture)))
         for neighbour in self._around[-1]:
             self._near.setdefault(neighbour, []).append(len(self._told))
-        self._told.append((architecture, metrics))
+        self._told.append(told)
 
     @property
     def _exhausted(self) -> bool:
@@ -172,14 +155,14 @@ class ParetoLocal(Strategy):
             "begun": self._begun,
             "over": self._over,
             "seen": self._seen.state(),
-            "told": [[a.to_json(), m] for a, m in self._told],
+            "told": [told.state for told in self._told],
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
         self._begun, self._over = state["begun"], state["over"]
         self._seen.load(state["seen"])
-        for architecture, metrics in state["told"]:
-            self._learn(Architecture.from_json(architecture), metrics)
+        for told in state["told"]:
+            self._learn(Told.load(told, self.context.objectives))
 
 
 def _mean(values: list[float]) -> float:

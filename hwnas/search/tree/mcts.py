@@ -12,11 +12,11 @@ import numpy as np
 from hwnas.core.architecture import Architecture
 from hwnas.core.choice import Choice, Value
 from hwnas.core.context import Context
-from hwnas.core.errors import HwnasError
 from hwnas.core.outcome import Outcome
 from hwnas.core.preference import Preference
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._options import at_least, within
 from hwnas.space.moves import walk
 
 _LISTED = 32  # values; of a choice with more of them, new ones are drawn
@@ -67,12 +67,9 @@ class MCTS(Strategy):
         alpha: float = 0.5,
     ) -> None:
         super().__init__(context)
-        _within("exploration", exploration, 0, inf)
-        _within("share", share, 0, 1)
-        _within("prior", prior, 0, inf)
-        _within("top", top, 0, 1)
-        _within("widening", widening, 1, inf)
-        _within("alpha", alpha, 0, 1)
+        at_least(0, exploration=exploration, prior=prior)
+        at_least(1, widening=widening)
+        within(0, 1, share=share, top=top, alpha=alpha)
         self._exploration = exploration
         self._share = share
         self._prior = prior
@@ -258,12 +255,6 @@ class _Statistics:
         """One trial more."""
         self.visits[value] += weight
         self.totals[value] += weight * reward
-
-
-def _within(option: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high or value == inf:
-        allowed = f"from {low} to {high}" if high < inf else f"at least {low}"
-        raise HwnasError(f"search.{option}: must be {allowed}, got {value}.")
 
 
 def _ordered(choice: Choice) -> bool:
