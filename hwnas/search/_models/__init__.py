@@ -1,0 +1,1 @@
+"""Models that strategies learn with torch, imported only where one is made."""

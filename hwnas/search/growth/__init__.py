@@ -1,0 +1,1 @@
+"""Progressive search: small networks first, larger ones grown from the best."""
