@@ -1,0 +1,240 @@
+"""What the strategies share that learn a model of the objectives from what they were told."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.context import Context
+from hwnas.core.errors import FAILURES
+from hwnas.core.objective import Objectives
+from hwnas.core.outcome import Outcome
+from hwnas.core.pareto import fronts
+from hwnas.core.proposal import Proposal
+from hwnas.core.strategy import Strategy
+from hwnas.search._improvement import Improvement
+from hwnas.search._options import at_least
+from hwnas.search._seen import Seen
+from hwnas.search._told import Told, table
+from hwnas.space.moves import mutate, sample
+
+Predict = Callable[[Sequence[Architecture]], tuple[np.ndarray, np.ndarray]]
+"""Means and standard deviations of what was fitted, shape ``[n, n_expensive]`` each."""
+
+Score = Callable[[Sequence[Architecture]], np.ndarray]
+"""What networks are worth asking for, shape ``[n]``; more is better."""
+
+_REACH = 1.1  # the reference of improvements, in ranges from the best value told
+_PARENTS = 20  # networks whose mutants are candidates, from the front down
+_ROUNDS = 2  # of mutating the best candidates
+_BEST = 10  # of them, each round
+
+
+class Modelled(Strategy):
+    """Random networks first, then those of which a model expects the largest improvement.
+
+    ``startup`` networks are random. Then a model of the expensive objectives is fitted to what was
+    told, to their logarithms if they are positive; cheap ones are known of every candidate. The
+    best of ``candidates`` networks, random ones and mutants of the best told, their own best
+    mutated further, is asked for: that of the largest expected improvement of the hypervolume,
+    times the probability that it keeps the limits. Those in work count as if they had come out as
+    the model expects, so that a batch is diverse. What passes a limit that is known beforehand
+    comes last, and nothing is asked for twice.
+
+    Authors write :meth:`_fit`; :meth:`_best` if they look for candidates in a way of their own.
+    """
+
+    def __init__(self, context: Context, startup: int, candidates: int) -> None:
+        super().__init__(context)
+        at_least(1, startup=startup, candidates=candidates)
+        self._expensive = np.array([not o.metric.cheap for o in context.objectives])
+        self._cheap = Objectives([o for o in context.objectives if o.metric.cheap])
+        self._startup = startup
+        self._candidates = candidates
+        self._seed = int(context.rng.integers(2**32))
+        self._begun = 0
+        self._over = False
+        self._told: list[Told] = []
+        self._seen = Seen()
+        self._costs: dict[Architecture, dict[str, float] | None] = {}
+        self._model: tuple[int, Predict] | None = None  # and how many it was fitted to
+
+    @abstractmethod
+    def _fit(
+        self, architectures: Sequence[Architecture], values: np.ndarray, rng: np.random.Generator
+    ) -> Predict:
+        """Learn expensive values, shape ``[n, n_expensive]``, at least two rows.
+
+        Must be a function of its arguments and of what the snapshot holds, because a search that is
+        resumed fits again; ``rng`` is the same for the same number of rows.
+        """
+
+    def _ask(self, n: int) -> list[Proposal]:
+        proposals: list[Proposal] = []
+        while len(proposals) < n and (new := self._next(proposals)) is not None:
+            self._seen.add(new)
+            proposals.append(self.context.propose(new))
+        self._over = not (proposals or self.pending)
+        return proposals
+
+    def _next(self, asked: Sequence[Proposal]) -> Architecture | None:
+        if self._begun < self._startup or len(self._told) < 2:
+            self._begun += 1
+            return self._random()
+        waiting = [p.architecture for p in [*self.pending.values(), *asked]]
+        return self._best(self._acquisition(waiting))
+
+    def _random(self) -> Architecture | None:
+        return self._seen.fresh(lambda: sample(self.context.space, self.context.rng))
+
+    def _predict(self) -> Predict:
+        """The model of what was told, fitted once."""
+        told = self._told
+        if self._model is None or self._model[0] != len(told):
+            values, _ = table(told)
+            logarithmic = self._logarithmic(values)[self._expensive]
+            values = values[:, self._expensive]
+            values[:, logarithmic] = np.log(values[:, logarithmic])
+            rng = np.random.default_rng([self._seed, len(told)])
+            self._model = len(told), self._fit([t.architecture for t in told], values, rng)
+        return self._model[1]
+
+    def _logarithmic(self, values: np.ndarray) -> np.ndarray:
+        """Which objectives are modelled by their logarithms, shape ``[n_objectives]``."""
+        return self._expensive & (values > 0).all(axis=0)
+
+    def _acquisition(self, waiting: Sequence[Architecture]) -> Score:
+        """The expected improvement, with what is ``waiting`` taken for told."""
+        values, violation = table(self._told)
+        logarithmic = self._logarithmic(values)
+        if waiting:
+            mean, _, over = self._guess(waiting)
+            mean[:, logarithmic] = np.exp(mean[:, logarithmic])
+            values = np.vstack([values, np.where(np.isfinite(mean), mean, values.max(axis=0))])
+            violation = np.append(violation, over)
+        low, high = values.min(axis=0), values.max(axis=0)
+        reference = low + _REACH * np.where(high > low, high - low, 1.0)
+        improvement = Improvement(values[violation <= 0], reference)
+
+        def score(architectures: Sequence[Architecture]) -> np.ndarray:
+            mean, deviation, over = self._guess(architectures)
+            known = np.isfinite(mean).all(axis=1)
+            mean, deviation = mean[known], deviation[known]
+            gain = improvement(mean, deviation, logarithmic)
+            gain *= self._feasible(mean, deviation, logarithmic)
+            result = np.full(len(known), -np.inf)
+            result[known] = np.where(over[known] > 0, -over[known], gain)
+            return result
+
+        return score
+
+    def _feasible(
+        self, mean: np.ndarray, deviation: np.ndarray, logarithmic: np.ndarray
+    ) -> np.ndarray:
+        """The probability that all limits of expensive objectives are kept, shape ``[n]``."""
+        from scipy.special import ndtr
+
+        result = np.ones(len(mean))
+        for j, o in enumerate(self.context.objectives):
+            if o.limit is not None and self._expensive[j]:
+                limit = o.sign * o.limit
+                if logarithmic[j]:
+                    limit = np.log(limit) if limit > 0 else -np.inf
+                result *= ndtr((limit - mean[:, j]) / np.maximum(deviation[:, j], 1e-12))
+        return result
+
+    def _guess(
+        self, architectures: Sequence[Architecture]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Means and deviations, shape ``[n, n_objectives]``, violations ``[n]`` of cheap limits.
+
+        Of expensive objectives as the model predicts them, of cheap ones as they are. A network
+        whose costs cannot be told has no means.
+        """
+        objectives = self.context.objectives
+        mean = np.full((len(architectures), len(objectives)), np.nan)
+        deviation, over = np.zeros_like(mean), np.zeros(len(mean))
+        if self._expensive.any():
+            expensive = np.ix_(np.arange(len(mean)), np.flatnonzero(self._expensive))
+            mean[expensive], deviation[expensive] = self._predict()(architectures)
+        for i, architecture in enumerate(architectures):
+            costs = self._known_costs(architecture)
+            if costs is None:
+                mean[i] = np.nan
+            else:
+                mean[i, ~self._expensive] = self._cheap.values(costs)
+                over[i] = self._cheap.violation(costs)
+        return mean, deviation, over
+
+    def _known_costs(self, architecture: Architecture) -> dict[str, float] | None:
+        """Its cheap metrics, None if they cannot be told."""
+        if architecture not in self._costs:
+            try:
+                found = self.context.costs(architecture) if len(self._cheap) else {}
+                self._costs[architecture] = {o.name: found[o.name] for o in self._cheap}
+            except FAILURES:  # nor could it be trained
+                self._costs[architecture] = None
+        return self._costs[architecture]
+
+    def _best(self, score: Score) -> Architecture | None:
+        """The best candidate that was not asked for, None if there is none."""
+        space, rng = self.context.space, self.context.rng
+        ranked = np.concatenate(fronts(*table(self._told)))
+        parents = [self._told[i].architecture for i in ranked[:_PARENTS]]
+        share = max(1, self._candidates // (2 + _ROUNDS))
+        pool = self._fresh(lambda: sample(space, rng), share, set())
+        pool += self._fresh(lambda: self._mutant(parents), share, set(pool))
+        if not pool:
+            return None
+        worth = score(pool)
+        for _ in range(_ROUNDS):
+            top = [pool[i] for i in np.argsort(-worth, kind="stable")[:_BEST]]
+            further = self._fresh(lambda top=top: self._mutant(top), share, set(pool))  # type: ignore[misc]
+            if further:
+                pool, worth = [*pool, *further], np.append(worth, score(further))
+        return pool[int(np.lexsort((rng.random(len(pool)), -worth))[0])]
+
+    def _mutant(self, parents: Sequence[Architecture]) -> Architecture:
+        """Of one of the parents, changed once, or with half the chance twice, and so on."""
+        space, rng = self.context.space, self.context.rng
+        child = mutate(space, parents[int(rng.integers(len(parents)))], rng)
+        while rng.random() < 0.5:
+            child = mutate(space, child, rng)
+        return child
+
+    def _fresh(
+        self, make: Callable[[], Architecture], count: int, known: set[Architecture]
+    ) -> list[Architecture]:
+        """At most ``count`` that are neither asked for nor ``known``."""
+        found: dict[Architecture, None] = {}
+        for _ in range(3 * count):
+            new = make()
+            if new not in known and new not in self._seen:
+                found[new] = None
+                if len(found) == count:
+                    break
+        return list(found)
+
+    def _tell(self, outcome: Outcome) -> None:
+        self._told.append(Told.of(outcome, self.context.objectives))
+
+    @property
+    def _exhausted(self) -> bool:
+        return self._over
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "seed": self._seed,
+            "begun": self._begun,
+            "over": self._over,
+            "told": [told.state for told in self._told],
+            "seen": self._seen.state(),
+        }
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        self._seed, self._begun, self._over = state["seed"], state["begun"], state["over"]
+        self._told = [Told.load(t, self.context.objectives) for t in state["told"]]
+        self._seen.load(state["seen"])
+        self._model = None
