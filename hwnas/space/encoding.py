@@ -74,7 +74,7 @@ class Encoding:
             for choice in choices(self._space, architecture):
                 if choice.k is None:
                     at = self._columns.setdefault(Column(choice), len(self._columns))
-                    known[at] = float(choice.options.index(architecture[choice.name]))  # type: ignore[arg-type]
+                    known[at] = float(choice.options.index(architecture[choice.name]))
                 else:
                     taken = choice.weights(architecture[choice.name])
                     for option, weight in zip(choice.options, taken, strict=True):
