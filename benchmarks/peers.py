@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -20,19 +21,33 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.core import Event
+from hwnas.core import Context, Event, HwnasError, Metric, Objective, Objectives
 from hwnas.core.pareto import front, hypervolume
-from hwnas.core.registry import discover
+from hwnas.core.registry import create, discover
+from hwnas.core.tensor_type import TensorType
 from hwnas.estimate.table import Table
 from hwnas.pipeline.compare import compare, contest, curves
 from hwnas.pipeline.config import Pipeline
 from hwnas.pipeline.ranking import ranking
 from hwnas.profile.conditions import conditions
+from hwnas.space.nas_bench_201 import NasBench201
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / os.environ.get("HWNAS_DATA", "../shared/data") / "nas_bench_201.npz"
-PAIRS = {"edgegpu": "hw_c10_edgegpu_latency_ms", "raspi4": "hw_c10_raspi4_latency_ms"}
-SEEDS, BUDGET, LONG = 20, 200, 500
+PAIRS = {
+    "edgegpu": "hw_c10_edgegpu_latency_ms",
+    "raspi4": "hw_c10_raspi4_latency_ms",
+    "1080ti": "help_1080ti_256_lat_ms",  # a batch of 256
+}
+LAST = "1080ti"
+ON_LAST = {"random", "nsga2", "pareto_local", "surrogate", "Optuna NSGA-II", "Optuna TPE"}
+SEEDS, BUDGET = 20, 200
+AT = (50, 100, 200, 500)
+# Models that are slow are measured up to fewer evaluations, methods that learn slowly up to more.
+BUDGETS = {
+    **dict.fromkeys(("gp", "wl", "nasbot", "auto_keras", "forest", "pnas"), 100),
+    **dict.fromkeys(("reinforce", "ppo", "q_learning", "nsga2", "pareto_local"), 500),
+}
 # What a strategy needs to be told beside its defaults, and why.
 OPTIONS: dict[str, dict[str, Any]] = {
     # The table has scores after 12 of 200 epochs, and none between.
@@ -67,14 +82,20 @@ def pipeline(search: Mapping[str, Any], error: Any, budget: int, **costs: str) -
     )  # fmt: skip
 
 
+@cache
 def strategies() -> dict[str, dict[str, Any]]:
-    """All that can search on a table, with their options."""
-    found = discover("strategies").items()
-    return {
-        name: {"name": name, **OPTIONS.get(name, {})}
-        for name, component in found
-        if component.cls.needs <= Table.provides
-    }
+    """All that can search this space on a table, with their options."""
+    found: dict[str, dict[str, Any]] = {}
+    space = NasBench201(TensorType((3, 32, 32)), 10)
+    for name, component in discover("strategies").items():
+        config = {"name": name, **OPTIONS.get(name, {})}
+        objectives = Objectives([Objective(Metric("error"))])
+        context = Context(space, objectives, np.random.default_rng(0), units=200)
+        with suppress(HwnasError):  # it refuses the space, or the training units
+            if component.cls.needs <= Table.provides:
+                create("strategies", config, "search", context)
+                found[name] = config
+    return found
 
 
 def say(event: Event) -> None:
@@ -181,49 +202,82 @@ def peer(job: tuple[str, str, int, int]) -> np.ndarray:
     return np.array(curve + curve[-1:] * (budget - len(curve)))
 
 
-def measure(pair: str, budget: int, names: list[str]) -> list[dict[str, Any]]:
-    """Ours by those ``names`` and the peers, ranked together."""
-    sys.stderr.write(f"{pair}, {budget} evaluations\n")
+def measure(pair: str, names: list[str]) -> dict[str, dict[str, Any]]:
+    """Shares of the best hypervolume at each of ``AT`` and seed, of ours and of peers."""
+    found: dict[str, dict[str, Any]] = {}
     error = {12: "c10_val_12", 200: "c10_val_200"}
-    entrants = contest(
-        {n: pipeline(strategies()[n], error, budget, latency_ms=PAIRS[pair]) for n in names}, None
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        result = compare(entrants, Path(folder), SEEDS, None, say)
-        shares = {n: curves(Path(folder) / n, SEEDS, budget) / result["best"] for n in entrants}
-    jobs = [(name, pair, seed, budget) for name in PEERS for seed in range(SEEDS)]
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        found = dict(zip(jobs, pool.map(peer, jobs), strict=True))
-    for name in PEERS:
-        shares[name] = np.stack([found[job] for job in jobs if job[0] == name])
-    at = [n for n in (50, 100, 200, 500) if n <= budget]
-    return [
-        {
-            "name": row["name"],
-            "peer": row["name"] in PEERS,
-            "shares": {n: row["mean"][n - 1] for n in at},
-            "std": {n: row["std"][n - 1] for n in at},
-            "rank": row["rank"],
-            "p_over_random": row["p"],
-        }
-        for row in ranking(shares, "random")
-    ]
+    for budget in sorted({budget_of(name) for name in names}):
+        mine = [n for n in names if n not in PEERS and budget_of(n) == budget]
+        sys.stderr.write(f"{pair}, {budget} evaluations: {', '.join(mine)}\n")
+        shares: dict[str, np.ndarray] = {}
+        if mine:
+            configs = {
+                n: pipeline(strategies()[n], error, budget, latency_ms=PAIRS[pair]) for n in mine
+            }
+            with tempfile.TemporaryDirectory() as folder:
+                result = compare(contest(configs, None), Path(folder), SEEDS, None, say)
+                shares = {n: curves(Path(folder) / n, SEEDS, budget) / result["best"] for n in mine}
+        jobs = [
+            (name, pair, seed, budget)
+            for name in names
+            if name in PEERS and budget_of(name) == budget
+            for seed in range(SEEDS)
+        ]
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            curve = dict(zip(jobs, pool.map(peer, jobs), strict=True))
+        for name in dict.fromkeys(job[0] for job in jobs):
+            shares[name] = np.stack([curve[job] for job in jobs if job[0] == name])
+        for name, values in shares.items():
+            at = [n for n in AT if n <= budget]
+            found[name] = {str(n): values[:, n - 1].round(6).tolist() for n in at}
+    return found
 
 
-def readme(result: Mapping[str, Any]) -> None:
-    """Write the table between its marks in the README."""
-    first, second = (result[pair] for pair in PAIRS)
-    other = {row["name"]: row for row in second}
+def budget_of(name: str) -> int:
+    """Up to how many evaluations a strategy or a peer is measured."""
+    return BUDGETS.get(name, AT[-1] if name in PEERS or name == "random" else BUDGET)
+
+
+def table(pairs: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A row a strategy and pair: means, deviations, and p over random, corrected by Holm.
+
+    The correction is for all that were measured up to the same number of evaluations.
+    """
+    for pair, found in pairs.items():
+        p: dict[str, dict[int, float | None]] = {name: {} for name in found}
+        for at in AT:
+            there = {n: np.array(v[str(at)])[:, None] for n, v in found.items() if str(at) in v}
+            if "random" in there:
+                for row in ranking(there, "random"):
+                    p[row["name"]][at] = row["p"]
+        for name, shares in found.items():
+            yield {
+                "pair": pair,
+                "name": name,
+                "peer": name in PEERS,
+                "mean": {int(n): float(np.mean(v)) for n, v in shares.items()},
+                "std": {int(n): float(np.std(v, ddof=1)) for n, v in shares.items()},
+                "p_over_random": p[name],
+            }
+
+
+def readme(rows: list[dict[str, Any]]) -> None:
+    """Write the table between its marks in the README: the best of the first pair first."""
+    first = [row for row in rows if row["pair"] == next(iter(PAIRS))]
+    other = {row["name"]: row for row in rows if row["pair"] == list(PAIRS)[1]}
     lines = [
-        "| strategy | at 50 | at 100 | at 200 | p over random | second pair, at 200 | p |",
-        "|---|---|---|---|---|---|---|",
+        "| strategy | at 50 | at 100 | at 200 | at 500 | p over random | second pair | p |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for row in first:
+    for row in sorted(first, key=lambda row: -row["mean"][100]):
         name = f"*{row['name']}*" if row["peer"] else f"`{row['name']}`"
-        shares = [f"{row['shares'][n]:.4f}" for n in (50, 100, 200)]
-        twin = other[row["name"]]
-        p = ["" if r["p_over_random"] is None else f"{r['p_over_random']:.0e}" for r in (row, twin)]
-        cells = [name, *shares, p[0], f"{twin['shares'][200]:.4f}", p[1]]
+        cells = [name, *(f"{row['mean'][n]:.4f}" if n in row["mean"] else "" for n in AT)]
+        twin = other.get(row["name"])
+        last = str(max(row["mean"]))
+        cells.append(_p(row, int(last)))
+        cells += (
+            ["", ""] if twin is None else [f"{twin['mean'][int(last)]:.4f}", _p(twin, int(last))]
+        )
         lines.append(f"| {' | '.join(cells)} |")
     path = ROOT / "README.md"
     begin, end = "<!-- peers -->\n", "<!-- end of peers -->"
@@ -231,20 +285,33 @@ def readme(result: Mapping[str, Any]) -> None:
     path.write_text(before + begin + "\n".join(lines) + "\n" + end + rest.split(end)[1])
 
 
+def _p(row: Mapping[str, Any], at: int) -> str:
+    p = row["p_over_random"].get(at)
+    return "" if p is None else f"{p:.0e}"
+
+
 def main() -> None:
-    """Measure, write, and put the table into the README."""
+    """Measure those named as arguments, or all, and put the table into the README."""
     if not TABLE.exists():
         sys.stderr.write(f"{TABLE} is absent: set HWNAS_DATA to the folder that holds it.\n")
         return
-    names = list(strategies())
-    result: dict[str, Any] = {"seeds": SEEDS, "budget": BUDGET, "options": OPTIONS}
-    result |= {pair: measure(pair, BUDGET, names) for pair in PAIRS}
-    result["edgegpu_long"] = measure("edgegpu", LONG, ["nsga2", "pareto_local"])
-    result["conditions"] = conditions()
+    everyone = [*strategies(), *PEERS]
+    names = sys.argv[1:] or everyone
+    if unknown := set(names) - set(everyone):
+        sys.stderr.write(f"unknown: {', '.join(unknown)}. There are {', '.join(everyone)}.\n")
+        sys.exit(2)
     path = ROOT / "benchmarks" / "results" / "peers.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    readme(result)
-    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    known = json.loads(path.read_text())["shares"] if sys.argv[1:] and path.exists() else {}
+    shares = {pair: known.get(pair, {}) for pair in PAIRS}
+    for pair in PAIRS:
+        shares[pair] |= measure(pair, [n for n in names if pair != LAST or n in ON_LAST])
+    rows = list(table(shares))
+    result = {"seeds": SEEDS, "options": OPTIONS, "rows": rows, "shares": shares}
+    path.write_text(json.dumps(result | {"conditions": conditions()}) + "\n")
+    readme(rows)
+    for row in rows:
+        means = "  ".join(f"{n}: {m:.4f}" for n, m in row["mean"].items())
+        sys.stdout.write(f"{row['pair']:8} {row['name']:20} {means}  p {row['p_over_random']}\n")
 
 
 if __name__ == "__main__":

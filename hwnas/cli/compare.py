@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hwnas.cli._screen import screen
+
 if TYPE_CHECKING:
     from hwnas.pipeline.config import Pipeline
 
@@ -44,7 +46,6 @@ def register(app: typer.Typer) -> None:
         from hwnas.pipeline.compare import contest
         from hwnas.pipeline.pipeline import folder_for
         from hwnas.track.compare_picture import compare_picture
-        from hwnas.track.console import Console
         from hwnas.track.mlflow_comparison import log_comparison
 
         entrants = contest(_read(pipelines, strategy or (), set or ()), budget)
@@ -53,16 +54,9 @@ def register(app: typer.Typer) -> None:
             raise HwnasError(
                 f"--out {folder}: not empty.", "Add --resume to go on there, or name another."
             )
-        screen = Console(stages=("compare",))
-        try:
-            screen.record(Event("compare", "start"))
-            result = run(entrants, folder, seeds, workers, screen.record)
-        except KeyboardInterrupt:
-            screen.close()
-            typer.echo("Stopped. The same command with --resume goes on.", err=True)
-            raise typer.Exit(130) from None
-        finally:
-            screen.close()
+        with screen("The same command with --resume goes on.", stages=("compare",)) as console:
+            console.record(Event("compare", "start"))
+            result = run(entrants, folder, seeds, workers, console.record)
         compare_picture(result, folder / "compare.png")
         tracking = next(iter(entrants.values())).tracking
         if tracking.uri is not None:

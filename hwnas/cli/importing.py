@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from hwnas.cli._new_table import new_table
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -25,13 +27,9 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         from rich.console import Console
 
-        from hwnas.core.errors import HwnasError
         from hwnas.estimate.imports import import_table
 
-        if out.suffix != ".npz":
-            raise HwnasError(f"--out {out}: a table is an .npz file.", f"--out {out}.npz")
-        if out.exists():
-            raise HwnasError(f"--out {out}: is there already.", "Name another file.")
+        new_table(out)
         with Console(stderr=True).status(f"reads {source}"):  # takes a minute or two
             columns = import_table(kind, source, out, join)
         size = out.stat().st_size / 1000

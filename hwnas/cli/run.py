@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from hwnas.cli._screen import screen
+
 STAGES = {
     "space": "Build and check the search space: size, costs, a picture.",
     "search": "Run the strategy; keep the front.",
@@ -60,24 +62,16 @@ def _run(
     from hwnas.pipeline.mirror import mirrored
     from hwnas.pipeline.pipeline import execute, folder_for, prepare
     from hwnas.pipeline.run import Run
-    from hwnas.track.console import Console
 
     pipeline = read(path, settings, seed)
     onwards = resume or stages[0] != "space"
     folder = folder_for(path, out, onwards)
-    screen = Console()
-    run = Run(pipeline, folder, path.stem, screen.record)
-    try:
-        screen.record(Event(stages[0], "start"))  # reading the data can take a while
+    with screen("Nothing is lost: the same command with --resume goes on.") as console:
+        run = Run(pipeline, folder, path.stem, console.record)
+        console.record(Event(stages[0], "start"))  # reading the data can take a while
         finished = prepare(run, stages, resume)
         with mirrored(run) as ui:
             execute(run, stages, finished)
-    except KeyboardInterrupt:  # click would say no more than "Aborted!"
-        screen.close()
-        typer.echo("Stopped. Nothing is lost: the same command with --resume goes on.", err=True)
-        raise typer.Exit(130) from None
-    finally:
-        screen.close()
     if stages == ("space",):
         overview(folder)
     if stages[-1] == "export":

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from hwnas.cli._new_table import new_table
+from hwnas.cli._screen import screen
 from hwnas.cli.run import File, Seed, Set
 
 
@@ -22,28 +24,16 @@ def register(app: typer.Typer) -> None:
             str, typer.Option(metavar="N,N...", help="Score after so much training, too.")
         ] = "",
     ) -> None:
-        from hwnas.core.errors import HwnasError
         from hwnas.core.tracker import Event
         from hwnas.pipeline.config import read
         from hwnas.pipeline.table import STAGES
         from hwnas.pipeline.table import table as evaluate
-        from hwnas.track.console import Console
 
-        if out.suffix != ".npz":
-            raise HwnasError(f"--out {out}: a table is an .npz file.", f"--out {out}.npz")
-        if out.exists():
-            raise HwnasError(f"--out {out}: is there already.", "Name another file.")
+        new_table(out)
         levels = _numbers(units)
-        screen = Console(stages=STAGES)
-        try:
-            screen.record(Event(STAGES[0], "start"))
-            columns = evaluate(read(pipeline, set or (), seed), out, levels, screen.record)
-        except KeyboardInterrupt:
-            screen.close()
-            typer.echo("Stopped. Nothing is lost: the same command goes on.", err=True)
-            raise typer.Exit(130) from None
-        finally:
-            screen.close()
+        with screen("Nothing is lost: the same command goes on.", stages=STAGES) as console:
+            console.record(Event(STAGES[0], "start"))
+            columns = evaluate(read(pipeline, set or (), seed), out, levels, console.record)
         rows = len(next(iter(columns.values())))
         size = out.stat().st_size / 1000
         typer.echo(f"{out}: {rows:,} networks, {', '.join(columns)}; {size:,.0f} kB")

@@ -1,7 +1,7 @@
 """A quantity that can be an objective."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Goal = Literal["min", "max"]
 
@@ -21,3 +21,7 @@ class Metric:
     cheap: bool = False
     worst: float | None = None
     best: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """What a table of benchmark results says of one of its metrics."""
+        return {"metric": self.name, "unit": self.unit, "goal": self.goal, "cheap": self.cheap}

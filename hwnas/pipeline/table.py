@@ -308,9 +308,7 @@ def _about(run: Run, levels: Sequence[int], columns: Mapping[str, np.ndarray]) -
         "task": run.pipeline.task.model_dump(),
         "space": run.pipeline.space.model_dump(),
         "estimator": run.pipeline.search.estimator.model_dump(),
-        "objectives": [
-            {"metric": m.name, "unit": m.unit, "goal": m.goal, "cheap": m.cheap} for m in metrics
-        ],
+        "objectives": [m.to_json() for m in metrics],
         "seed": run.pipeline.seed,
         "failed": int((~whole).sum()),
         "conditions": {**conditions(), **run.device.conditions()},

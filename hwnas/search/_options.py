@@ -1,19 +1,21 @@
 """Checks of the options that strategies share."""
 
+from math import inf
+
 from hwnas.core.errors import HwnasError
 
 
 def at_least(least: float, **options: float) -> None:
-    """Raises :class:`HwnasError` for the first option below ``least``."""
+    """Raises :class:`HwnasError` for the first option below ``least``, or infinite."""
     for name, value in options.items():
-        if not value >= least:
+        if not least <= value < inf:
             raise HwnasError(f"search.{name}: must be at least {least}, got {value}.")
 
 
 def above(bound: float, **options: float) -> None:
-    """Raises :class:`HwnasError` for the first option not above ``bound``."""
+    """Raises :class:`HwnasError` for the first option not above ``bound``, or infinite."""
     for name, value in options.items():
-        if not value > bound:
+        if not bound < value < inf:
             raise HwnasError(f"search.{name}: must be above {bound}, got {value}.")
 
 

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+METRICS, PARAMS = 1000, 100  # at most, a call (MLflow's limits)
+VALUE = 6000  # characters of a parameter, likewise
+
 
 def database(uri: str) -> Path | None:
     """The file behind an SQLite ``uri``, absolute; None for another kind of ``uri``."""
@@ -19,8 +22,19 @@ def database(uri: str) -> Path | None:
     return Path(match[1]).expanduser().resolve() if match else None
 
 
+def opened(uri: str, experiment: str) -> tuple[MlflowClient, str, str]:
+    """A client, the full uri, and the id of the experiment, made if it is not there.
+
+    Of an SQLite file the folder is made, and artefacts lie beside it.
+    """
+    path = database(uri)
+    uri = uri if path is None else f"sqlite:///{path}"
+    client = connect(uri)
+    return client, uri, _experiment(client, uri, experiment)
+
+
 def connect(uri: str) -> MlflowClient:
-    """A client that keeps quiet; the folder of an SQLite file is made."""
+    """A client that keeps quiet."""
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -56,8 +70,7 @@ def _relax(connection: Any, _: object) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def experiment(client: MlflowClient, uri: str, name: str) -> str:
-    """The id of the experiment, made if it is not there; artefacts beside an SQLite file."""
+def _experiment(client: MlflowClient, uri: str, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)

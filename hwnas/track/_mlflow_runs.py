@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hwnas.core.outcome import Outcome
-from hwnas.track._mlflow_client import connect, database
-from hwnas.track._mlflow_client import experiment as find_experiment
+from hwnas.track._mlflow_client import METRICS, PARAMS, VALUE, opened
 from hwnas.track._series import series
 from hwnas.track.store import Store
 
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _FACT = "mlflow"  # in the store: uri -> id of the parent run
-_METRICS, _PARAMS = 1000, 100  # at most, a call (MLflow's limits)
-_KEY, _VALUE, _TAG = 250, 6000, 5000  # characters, likewise
+_KEY, _TAG = 250, 5000  # characters, by MLflow's limits
 _ARTIFACTS = (
     "pipeline.yaml", "space.json", "front.json", "network.svg",
     "export/front.png", "export/hypervolume.png", "export/report.html",
@@ -39,10 +37,7 @@ class Runs:
 
     def __init__(self, uri: str, experiment: str, folder: Path, name: str) -> None:
         self._folder = folder
-        path = database(uri)
-        self.uri = uri if path is None else f"sqlite:///{path}"
-        self.client = connect(self.uri)
-        self.experiment_id = find_experiment(self.client, self.uri, experiment)
+        self.client, self.uri, self.experiment_id = opened(uri, experiment)
         run = self._parent(name)
         self.run_id = str(run.info.run_id)
         self._last: dict[str, int] = {}  # metric of the parent -> last step that MLflow has
@@ -159,9 +154,9 @@ class Runs:
 
         named = {_name(k): Param(_name(k), _text(v)) for k, v in values.items()}
         params = list(named.values())
-        self.client.log_batch(run_id, metrics=metrics, params=params[:_PARAMS])
-        for start in range(_PARAMS, len(params), _PARAMS):
-            self.client.log_batch(run_id, params=params[start : start + _PARAMS])
+        self.client.log_batch(run_id, metrics=metrics, params=params[:PARAMS])
+        for start in range(PARAMS, len(params), PARAMS):
+            self.client.log_batch(run_id, params=params[start : start + PARAMS])
 
     def _points(self, name: str, points: Iterable[tuple[int, float]]) -> None:
         """Add the points of a curve of the parent after the last that MLflow has."""
@@ -175,8 +170,8 @@ class Runs:
             self._last[name] = max((m.step for m in known), default=-1)
         now = int(time.time() * 1000)
         new = [Metric(name, v, now, step) for step, v in points if step > self._last[name]]
-        for start in range(0, len(new), _METRICS):
-            batch = new[start : start + _METRICS]
+        for start in range(0, len(new), METRICS):
+            batch = new[start : start + METRICS]
             self.client.log_batch(self.run_id, metrics=batch)
             self._last[name] = batch[-1].step
 
@@ -218,7 +213,7 @@ def _name(name: str) -> str:
 
 def _text(value: Any) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text[:_VALUE]
+    return text[:VALUE]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -17,14 +17,10 @@ def log_comparison(uri: str, experiment: str, folder: Path, result: Mapping[str,
 
     Whether MLflow took it; if it did not, a warning says so, as the files are the truth.
     """
-    from hwnas.track._mlflow_client import connect, database
-    from hwnas.track._mlflow_client import experiment as find_experiment
+    from hwnas.track._mlflow_client import opened
 
-    path = database(uri)
-    uri = uri if path is None else f"sqlite:///{path}"
     try:
-        client = connect(uri)
-        experiment_id = find_experiment(client, uri, experiment)
+        client, _, experiment_id = opened(uri, experiment)
         tags = {"hwnas.folder": str(folder.resolve())}
         parent = client.create_run(experiment_id, run_name=folder.name, tags=tags).info.run_id
         for name in ("compare.json", "compare.png"):
@@ -42,6 +38,8 @@ def log_comparison(uri: str, experiment: str, folder: Path, result: Mapping[str,
 def _strategy(client: Any, experiment_id: str, parent: str, row: Mapping[str, Any]) -> None:
     from mlflow.entities import Metric, Param
 
+    from hwnas.track._mlflow_client import METRICS, PARAMS, VALUE
+
     tags = {"mlflow.parentRunId": parent}
     run = client.create_run(experiment_id, run_name=row["name"], tags=tags).info.run_id
     now, budget = int(time.time() * 1000), len(row["mean"])
@@ -51,6 +49,6 @@ def _strategy(client: Any, experiment_id: str, parent: str, row: Mapping[str, An
     for at in range(0, budget, -(-budget // _POINTS)):
         metrics.append(Metric("share", row["mean"][at], now, at + 1))
         metrics.append(Metric("share_std", row["std"][at], now, at + 1))
-    params = [Param(key, str(value)[:6000]) for key, value in row["search"].items()]
-    client.log_batch(run, metrics[:1000], params[:100])
+    params = [Param(key, str(value)[:VALUE]) for key, value in row["search"].items()]
+    client.log_batch(run, metrics[:METRICS], params[:PARAMS])
     client.set_terminated(run)

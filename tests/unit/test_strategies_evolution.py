@@ -1,5 +1,7 @@
 """Aging evolution and NSGA-II do what their papers say."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -38,7 +40,7 @@ def context(
 
 def members(strategy: Strategy) -> list[Architecture]:
     own = strategy.state_dict()["own"]["population"]
-    return [Architecture.from_json(m[0]) for m in own]
+    return [Architecture.from_json(a) for _, a, _ in own]
 
 
 def distance(a: Architecture, b: Architecture) -> int:
@@ -104,6 +106,11 @@ def test_mistakes_in_aging(population: int, sample: int) -> None:
         Aging(context(), population=population, sample=sample)
 
 
+def told(state: list[list[Any]]) -> np.ndarray:
+    """Values of members, shape ``[n, n_objectives]``; the fakes' are to be minimised."""
+    return np.array([list(metrics.values()) for *_, metrics in state])
+
+
 def generations(strategy: Nsga2, count: int) -> list[tuple[np.ndarray, np.ndarray, list[str]]]:
     """After each generation: population and children's values and keys, before selection."""
     seen = []
@@ -111,13 +118,12 @@ def generations(strategy: Nsga2, count: int) -> list[tuple[np.ndarray, np.ndarra
     for g in range(1, count + 1):
         play.run(g * 8)
         own = strategy.state_dict()["own"]
-        pool = [(m[0], np.asarray(m[1])) for m in own["population"]]
-        pool += [(m[0], np.asarray(m[1])) for m in own["told"]]
-        keys = [Architecture.from_json(a).key for a, _ in pool]
-        values = np.array([v for _, v in pool])
+        pool = [*own["population"], *own["told"]]
+        keys = [Architecture.from_json(a).key for _, a, _ in pool]
+        values = told(pool)
         play.run(g * 8 + 1)  # the first of the next generation: now they are selected
         after = strategy.state_dict()["own"]["population"]
-        seen.append((values, np.array([np.asarray(m[1]) for m in after]), keys))
+        seen.append((values, told(after), keys))
     return seen
 
 
@@ -138,7 +144,7 @@ def test_nsga2_ranks_feasible_members_first() -> None:
     strategy = Nsga2(context(400, 2, limit=0.45), population=8)
     Play(strategy).run(81)
     own = strategy.state_dict()["own"]["population"]
-    violations = [g for _, _, g in own]
+    violations = [metrics["error"] - 0.45 for *_, metrics in own]
     pool = Play(Nsga2(context(400, 2, limit=0.45), population=8)).run(80)
     feasible = {o.proposal.point for o in pool if o.metrics["error"] <= 0.45}
     assert sum(v <= 0 for v in violations) == min(8, len(feasible))

@@ -320,7 +320,9 @@ def test_large_scale_goes_on_when_it_knows_the_whole_space() -> None:
 def test_nobody_is_removed_and_children_are_mutants() -> None:
     strategy = Hierarchical(context(60), population=10)
     outcomes = Play(strategy).run()
-    population = [Architecture.from_json(a) for a, _ in strategy.state_dict()["own"]["population"]]
+    population = [
+        Architecture.from_json(a) for _, a, _ in strategy.state_dict()["own"]["population"]
+    ]
     assert population == [o.proposal.point for o in outcomes]
     for i in range(10, 60):
         assert min(distance(a, population[i]) for a in population[:i]) == 1
@@ -343,7 +345,7 @@ def test_a_tournament_is_a_share_of_the_population(share: float, size: int) -> N
 def test_tournaments_grow_with_the_population() -> None:
     strategy = Hierarchical(context(), population=4, share=0.5)
     tell(strategy, *np.linspace(1, 0, 40).tolist())
-    best = Architecture.from_json(strategy.state_dict()["own"]["population"][-1][0])
+    best = Architecture.from_json(strategy.state_dict()["own"]["population"][-1][1])
     assert near(np.mean([strategy._winner() == best for _ in range(400)]), 0.5, 400)
 
 

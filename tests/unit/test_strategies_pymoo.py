@@ -19,8 +19,9 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.pareto import hypervolume
 from hwnas.core.state import dumps, loads
 from hwnas.core.strategy import Strategy
+from hwnas.search._told import Told
 from hwnas.search.evolution._directions import directions
-from hwnas.search.evolution._population import Evolving, Member
+from hwnas.search.evolution._population import Evolving
 from hwnas.search.evolution.moead import Moead
 from hwnas.search.evolution.nsga2 import Nsga2
 from hwnas.search.evolution.nsga3 import Nsga3
@@ -51,15 +52,16 @@ def free(objectives: int, limit: float | None = None) -> Context:
     return Context(SPACE, Objectives(goals), np.random.default_rng(0), evaluations=10_000)
 
 
-def pool(values: np.ndarray, violation: np.ndarray | None = None) -> list[Member]:
+def pool(values: np.ndarray, violation: np.ndarray | None = None) -> list[Told]:
     rng = np.random.default_rng(0)
     limits = np.zeros(len(values)) if violation is None else violation
     return [
-        Member(moves.sample(SPACE, rng), v, float(g)) for v, g in zip(values, limits, strict=True)
+        Told(i, moves.sample(SPACE, rng), {}, v, float(g))
+        for i, (v, g) in enumerate(zip(values, limits, strict=True))
     ]
 
 
-def rows(kept: list[Member], members: list[Member]) -> list[int]:
+def rows(kept: list[Told], members: list[Told]) -> list[int]:
     return sorted(next(i for i, m in enumerate(members) if m is k) for k in kept)
 
 

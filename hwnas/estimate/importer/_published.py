@@ -45,11 +45,7 @@ class Published:
 
     def to_json(self) -> dict[str, Any]:
         """What the table says about itself."""
-        told = [
-            {"metric": m.name, "unit": m.unit, "goal": m.goal, "cheap": m.cheap}
-            for m in self.metrics
-        ]
-        return {**self.about, "objectives": told}
+        return {**self.about, "objectives": [m.to_json() for m in self.metrics]}
 
 
 def prefix(dataset: str) -> str:

@@ -50,9 +50,10 @@ class Study:
         """Learn what a network is worth."""
         metrics = outcome.metrics
         values, violation = objectives.values(metrics), objectives.violation(metrics)
-        self._add(outcome.proposal.architecture, values, violation)
+        self.add(outcome.proposal.architecture, values, violation)
 
-    def _add(self, architecture: Architecture, values: np.ndarray, violation: float) -> None:
+    def add(self, architecture: Architecture, values: np.ndarray, violation: float) -> None:
+        """Learn that a network has these values, shape ``[n_objectives]``."""
         from optuna.trial import create_trial
 
         self._told.append((architecture, values, violation))
@@ -117,7 +118,7 @@ class Study:
         """The inverse of :meth:`state`."""
         self._told, self._known, self._study = [], set(), _create(self._objectives)
         for architecture, values, violation in state:
-            self._add(Architecture.from_json(architecture), values, violation)
+            self.add(Architecture.from_json(architecture), values, violation)
 
 
 def propose(
