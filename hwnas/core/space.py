@@ -60,6 +60,14 @@ class Space(ABC):
         """
         return None
 
+    def sketch(self) -> Space:
+        """A space of the same architectures whose networks show their structure with less to read.
+
+        For models of structure, which look at thousands: where cells are repeated, each once. By
+        default the space itself.
+        """
+        return self
+
     def parse(self, text: str) -> Architecture:
         """The architecture that ``text`` spells: JSON, or the published notation of the space.
 

@@ -55,6 +55,12 @@ class NasBench201(Space):
         x = g.add("head", norm_relu(), x)
         return g.finish(classify(x, self.outputs))
 
+    def sketch(self) -> NasBench201:
+        """One cell a stage."""
+        if self.cells == 1:
+            return self
+        return NasBench201(self.input, self.outputs, cells=1, channels=self.channels)
+
     def parse(self, text: str) -> Architecture:
         """JSON or the benchmark's own notation."""
         return super().parse(text) if text.startswith("{") else from_string(text)

@@ -22,6 +22,7 @@ from hwnas.core.space import Pick
 from hwnas.core.state import dumps, loads
 from hwnas.graph.graph import Graph
 from hwnas.graph.ops.linear import Linear
+from hwnas.search._told import Told
 from hwnas.search.policy.q_learning import QLearning
 from hwnas.search.random import Random
 from hwnas.space.chain import Chain
@@ -110,8 +111,8 @@ def test_values_are_those_of_value_iteration(discount: float, seed: int) -> None
     )
     told = play(strategy, lambda a: {"error": errors[tuple(a.values())]}, 12)  # type: ignore[index]
     assert len(set(told)) == 12
-    low, high = min(errors.values()), max(errors.values())
-    reward = {k: 1 - 1.05 * (e - low) / (high - low) for k, e in errors.items()}
+    low, middle = min(errors.values()), sorted(errors.values())[6]
+    reward = {k: 1 - 1.05 * (e - low) / (e - low + middle - low) for k, e in errors.items()}
 
     def value(prefix: tuple[Any, ...]) -> float:
         """From here on, by Bellman's equation; the reward comes with the last decision."""
@@ -263,14 +264,19 @@ def test_limits_and_failures_are_shunned() -> None:
     assert fits > 0 > over > fails
 
 
-def test_rewards_follow_the_running_ranges() -> None:
+def test_rewards_follow_the_running_scale() -> None:
     strategy = QLearning(context(Words(["a", "b", "c"])), replay=1)
     errors = {"a": 0.5, "b": 0.6, "c": 0.1}
     for (name, error), expected in zip(
-        errors.items(), ([1.0], [1, -0.05], [1 - 1.05 * 0.8, -0.05, 1]), strict=True
+        errors.items(),
+        # The median is 0.6 of two, 0.5 of three.
+        ([1.0], [1, 1 - 1.05 / 2], [1 - 1.05 / 2, 1 - 1.05 * 5 / 9, 1]),
+        strict=True,
     ):
-        strategy._add(Architecture({"c0": name}), {"error": error})
-        found = [strategy._reward(i)[0] for i in range(len(expected))]
+        proposal = strategy.context.propose(Architecture({"c0": name}))
+        told = Told.of(Outcome(proposal, {"error": error}), strategy.context.objectives)
+        strategy._add(told.architecture, told)
+        found = strategy._rewards(np.arange(len(expected)))[:, 0]
         assert found == pytest.approx(expected)
 
 
@@ -316,7 +322,7 @@ def test_a_front_is_found_on_a_toy() -> None:
         share = np.array(list(a.values()), float) / 2
         return {"error": float(np.mean((1 - share) ** 2)), "flops": float(np.mean(share**2))}
 
-    strategy = QLearning(context(space, 120, objectives=2), rate=0.1, replay=50)
+    strategy = QLearning(context(space, 120, 1, objectives=2), rate=0.1, replay=50)
     told = play(strategy, score, 120)
     assert {(0,) * 5, (1,) * 5, (2,) * 5} <= {tuple(a.values()) for a in told[66:]}
 

@@ -1,7 +1,6 @@
 """The encoder and the two actors that transform a network."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,12 +8,12 @@ import torch
 from torch.nn import functional
 
 from hwnas.core.choice import Label
+from hwnas.search._models.named import Named
 
 Layers = Sequence[tuple[str, int]]
 """A network from its input on: what each layer is, and how many channels it puts out."""
 
 _DOUBLINGS = 10.0  # of a width that is given to the encoder as one
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class Action(NamedTuple):
@@ -48,25 +47,16 @@ class Actors:
     def __init__(
         self, objectives: int, seed: int, lr: float = 2e-3, hidden: int = 50, embedding: int = 16
     ) -> None:
-        self._seed = seed
         self._embedding = embedding
-        self._spread: float = hidden**-0.5
-        # Made without torch's own random state, which is everybody's.
-        self._encoder = torch.nn.LSTM(
-            embedding + 1 + objectives, hidden, bidirectional=True, device="meta"
-        ).to_empty(device="cpu")
-        self._decoder = torch.nn.LSTMCell(2 * hidden, 2 * hidden, device="meta").to_empty(
-            device="cpu"
-        )
-        self._parameters: dict[str, torch.nn.Parameter] = {}
-        for part, module in (("encoder", self._encoder), ("decoder", self._decoder)):
-            for name, parameter in module.named_parameters():
-                self._parameters[f"{part} {name}"] = parameter
-                parameter.data = self._initial(f"{part} {name}", parameter.shape)
-        self._wider = self._made("wider", (2 * hidden + 1,))
-        self._attention = self._made("attention", (2 * hidden, 2 * hidden))
-        self._begin = self._made("begin", (2 * hidden,))
-        self._adam = torch.optim.Adam(self._parameters.values(), lr=lr, maximize=True)
+        self._of = Named(seed, hidden**-0.5, lr)
+        read = embedding + 1 + objectives
+        encoder = torch.nn.LSTM(read, hidden, bidirectional=True, device="meta")
+        self._encoder = self._of.adopt("encoder ", encoder)
+        decoder = torch.nn.LSTMCell(2 * hidden, 2 * hidden, device="meta")
+        self._decoder = self._of.adopt("decoder ", decoder)
+        self._wider = self._of("wider", (2 * hidden + 1,))
+        self._attention = self._of("attention", (2 * hidden, 2 * hidden))
+        self._begin = self._of("begin", (2 * hidden,))
 
     def encode(self, layers: Layers, preference: np.ndarray) -> np.ndarray:
         """The encodings of the layers, shape ``[n_layers, 2 * hidden]``."""
@@ -125,7 +115,7 @@ class Actors:
         The log-probability of an episode is the sum over its actions; an entropy is that of one
         decision, in nats.
         """
-        self._adam.zero_grad()
+        self._of.zero_grad()
         total = torch.zeros(())
         entropies = []
         for actions, preference, advantage in zip(episodes, preferences, advantages, strict=True):
@@ -135,30 +125,15 @@ class Actors:
                 entropies.append(spread)
         if entropies:
             (total + entropy * torch.cat(entropies).mean()).backward()
-            self._adam.step()
+            self._of.step()
 
     def state_dict(self) -> dict[str, Any]:
         """Parameters and moments, by name."""
-        return {
-            "seed": self._seed,
-            "parameters": {n: p.detach().numpy().copy() for n, p in self._parameters.items()},
-            "moments": {
-                name: [self._adam.state[p][moment].numpy().copy() for moment in _MOMENTS]
-                for name, p in self._parameters.items()
-                if p in self._adam.state
-            },
-        }
+        return self._of.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of :meth:`state_dict`, on a new one of the same sizes."""
-        self._seed = state["seed"]
-        for name, value in state["parameters"].items():
-            if name not in self._parameters:
-                self._of(name, value.shape)
-            self._parameters[name].data = torch.from_numpy(value.copy())
-        for name, values in state["moments"].items():
-            tensors = [torch.from_numpy(value.copy()) for value in values]
-            self._adam.state[self._parameters[name]] = dict(zip(_MOMENTS, tensors, strict=True))
+        self._of.load_state_dict(state)
 
     def _encode(
         self, layers: Layers, preference: np.ndarray
@@ -214,22 +189,6 @@ class Actors:
         pairs = [(where.log_softmax(0), place), (what.log_softmax(0), detail)]
         log_prob = torch.stack([logs[i] for logs, i in pairs]).sum()
         return log_prob, torch.stack([-(logs.exp() * logs).sum() for logs, _ in pairs])
-
-    def _initial(self, name: str, shape: Iterable[int]) -> torch.Tensor:
-        """Drawn from the seed and the name, so that it does not matter what was met before."""
-        digest = sha256(f"{self._seed} {name}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-        return (2 * torch.rand(tuple(shape), generator=generator) - 1) * self._spread
-
-    def _made(self, name: str, shape: Iterable[int]) -> torch.nn.Parameter:
-        self._parameters[name] = torch.nn.Parameter(self._initial(name, shape))
-        return self._parameters[name]
-
-    def _of(self, name: str, shape: Iterable[int]) -> torch.nn.Parameter:
-        """A parameter, made when it is first met."""
-        if name not in self._parameters:
-            self._adam.add_param_group({"params": [self._made(name, shape)]})
-        return self._parameters[name]
 
 
 def _at(encoded: torch.Tensor, places: Sequence[int]) -> torch.Tensor:

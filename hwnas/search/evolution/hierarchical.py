@@ -13,7 +13,7 @@ from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
 from hwnas.search._options import at_least
 from hwnas.search._seen import Seen
-from hwnas.search._told import Told
+from hwnas.search._told import Told, table
 from hwnas.space.moves import mutate, sample
 
 
@@ -77,8 +77,8 @@ class Hierarchical(Strategy):
         size = min(len(self._population), max(2, ceil(self._share * len(self._population))))
         drawn = rng.choice(len(self._population), size=size, replace=False)
         members = [self._population[int(i)] for i in drawn]
-        best = min(members, key=lambda told: self._preference.value(told.metrics, preference))
-        return best.architecture
+        worth = self._preference.table(*table(members), preference[None])[:, 0]
+        return members[int(worth.argmin())].architecture
 
     def _tell(self, outcome: Outcome) -> None:
         self._population.append(Told.of(outcome, self.context.objectives))

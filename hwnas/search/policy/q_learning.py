@@ -16,6 +16,7 @@ from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
 from hwnas.search._options import above, at_least, within
 from hwnas.search._seen import Seen
+from hwnas.search._told import Told, table
 from hwnas.search.evolution._directions import directions
 from hwnas.space.moves import walk
 
@@ -52,7 +53,7 @@ class QLearning(Strategy):
 
     With several objectives there is a table for each of ``preferences`` vectors spread over the
     simplex. A proposal is greedy by one of them in turn; a network teaches all of them, as
-    Q-learning is off-policy. The reward is one minus the augmented Chebyshev value under the ranges
+    Q-learning is off-policy. The reward is one minus the augmented Chebyshev value under the scales
     at the time of replay. What passes a limit is worth less than nothing, and what failed is worth
     -1, the least. Of known networks none is asked for again: the walk is repeated with a greater
     epsilon.
@@ -88,9 +89,8 @@ class QLearning(Strategy):
         self._directions = directions(len(context.objectives), preferences)
         self._preference = Preference(context.objectives)
         self._q: dict[_State, np.ndarray] = {}  # [n_preferences, n_options] each
-        self._trials: list[tuple[Architecture, dict[str, float] | None]] = []  # None: failed
+        self._trials: list[tuple[Architecture, Told | None]] = []  # None: failed
         self._paths: list[list[_Step]] = []  # of each trial
-        self._rewards: dict[int, np.ndarray] = {}  # of trials, under the ranges as they are
         self._seen = Seen()
         self._over = False
 
@@ -143,15 +143,14 @@ class QLearning(Strategy):
         return walk(self.context.space, decide), path
 
     def _tell(self, outcome: Outcome) -> None:
-        metrics = {o.name: float(outcome.metrics[o.name]) for o in self.context.objectives}
-        self._add(outcome.proposal.architecture, metrics)
+        self._add(outcome.proposal.architecture, Told.of(outcome, self.context.objectives))
         self._learn()
 
     def _lost(self, outcome: Outcome) -> None:
         self._add(outcome.proposal.architecture, None)
         self._learn()
 
-    def _add(self, architecture: Architecture, metrics: dict[str, float] | None) -> None:
+    def _add(self, architecture: Architecture, told: Told | None) -> None:
         """One trial more, and the Q values that it calls for."""
 
         def act(state: _State, _: int) -> int:
@@ -164,19 +163,16 @@ class QLearning(Strategy):
             if state not in self._q:
                 share = (len(path) - i) / len(path) if self._shaping else 1.0
                 self._q[state] = np.full((len(self._directions), len(state[1])), _FIRST * share)
-        self._trials.append((architecture, metrics))
+        self._trials.append((architecture, told))
         self._paths.append(path)
-        if metrics is not None:
-            before = self._preference.state_dict()
-            self._preference.observe(metrics)
-            after = self._preference.state_dict()
-            if any((after[bound] != before[bound]).any() for bound in after):
-                self._rewards.clear()
+        if told is not None:
+            self._preference.observe(told.metrics)
 
     def _learn(self) -> None:
         """Replay."""
-        for trial in self.context.rng.integers(len(self._trials), size=self._replay).tolist():
-            path, reward = self._paths[trial], self._reward(trial)
+        drawn = self.context.rng.integers(len(self._trials), size=self._replay)
+        for trial, reward in zip(drawn.tolist(), self._rewards(drawn), strict=True):
+            path = self._paths[trial]
             now = reward / len(path) if self._shaping and path else reward
             future = np.zeros_like(reward)
             for state, action in reversed(path):
@@ -185,16 +181,16 @@ class QLearning(Strategy):
                 now = now if self._shaping else np.zeros_like(reward)
                 future = q.max(axis=1)
 
-    def _reward(self, trial: int) -> np.ndarray:
-        """Under each preference: up to 1, below -0.5 if it passes a limit; ``[n_preferences]``."""
-        if trial not in self._rewards:
-            metrics = self._trials[trial][1]
-            if metrics is None:
-                self._rewards[trial] = np.full(len(self._directions), -1.0)
-            else:
-                value = np.array([self._preference.value(metrics, d) for d in self._directions])
-                self._rewards[trial] = 1 - np.where(value < 2, value, 2 - 1 / value.clip(2))
-        return self._rewards[trial]
+    def _rewards(self, trials: np.ndarray) -> np.ndarray:
+        """Up to 1, below -0.5 of what passes a limit, shape ``[n, n_preferences]``."""
+        rewards = np.full((len(trials), len(self._directions)), -1.0)
+        told = [self._trials[trial][1] for trial in trials]
+        known = [i for i, t in enumerate(told) if t is not None]
+        if known:
+            values, violation = table([t for t in told if t is not None])
+            value = self._preference.table(values, violation, self._directions)
+            rewards[known] = 1 - np.where(value < 2, value, 2 - 1 / value.clip(2))
+        return rewards
 
     @property
     def _exhausted(self) -> bool:
@@ -202,15 +198,16 @@ class QLearning(Strategy):
 
     def _state(self) -> dict[str, Any]:
         return {
-            "trials": [[a.to_json(), metrics] for a, metrics in self._trials],
+            "trials": [[a.to_json(), told and told.state] for a, told in self._trials],
             "q": np.concatenate([np.empty((len(self._directions), 0)), *self._q.values()], axis=1),
             "seen": self._seen.state(),
             "over": self._over,
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        for architecture, metrics in state["trials"]:
-            self._add(Architecture.from_json(architecture), metrics)
+        for architecture, told in state["trials"]:
+            told = told and Told.load(told, self.context.objectives)
+            self._add(Architecture.from_json(architecture), told)
         at = 0
         for q in self._q.values():  # in the same order, as the trials are
             q[:] = state["q"][:, at : at + q.shape[1]]

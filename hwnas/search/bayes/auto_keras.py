@@ -1,0 +1,207 @@
+"""Bayesian optimisation that grows networks by morphisms along a tree."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.context import Context
+from hwnas.core.outcome import Outcome
+from hwnas.core.preference import Preference
+from hwnas.core.proposal import Proposal
+from hwnas.search._edit_distance import Embedding, Layers, distances
+from hwnas.search._gaussian import fit
+from hwnas.search._graphs import network
+from hwnas.search._modelled import Modelled, Predict
+from hwnas.search._options import above, at_least
+from hwnas.space.moves import morph
+
+Bound = Callable[[Sequence[Architecture]], np.ndarray]
+"""The least that networks may be worth, smaller is better, shape ``[n]``."""
+
+_COOLING = 0.9
+_COLDEST = 1e-2
+_BALANCE = 0.1  # of skip-connections to layers
+_BOUNDS = np.log([[0.1, 100.0], [0.01, 100.0]])
+"""Of the variance, where values have a variance of one, and of the length scale."""
+
+
+class AutoKeras(Modelled):
+    """A Gaussian process on edit distances, and a search of the tree of morphisms for its optimum.
+
+    The covariance of two networks is a Gaussian function of their distance after Bourgain's
+    embedding (section 3.1; :mod:`hwnas.search._edit_distance`). Its variance and length scale and
+    the noise, which are fixed in the paper, maximise the marginal likelihood. What is not measured
+    yet is worth its lower confidence bound, mean minus ``beta`` deviations (section 3.2).
+
+    Algorithm 1 looks for the least bound, half A* and half simulated annealing: a queue begins with
+    all networks told, worth what they are; the best is taken out and, with the probability of
+    annealing, ``children`` morphs of it are put in, until it is too cold or nothing is left. The
+    least bound met is asked for, trained from the weights of the network told that it grew from. In
+    a space without morphisms children are mutants. ``startup`` networks are random, where the paper
+    has three of its own.
+
+    With several objectives each proposal is for a preference vector of its own, and values and
+    bounds are those of the augmented Chebyshev function.
+    """
+
+    paper = "Jin et al. 2019, Auto-Keras, arXiv:1806.10282"
+    needs = frozenset({"parent", "inherit"})
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        startup: int = 10,
+        children: int = 8,
+        beta: float = 2.576,
+    ) -> None:
+        at_least(1, children=children)
+        super().__init__(context, startup, children)
+        above(0, beta=beta)
+        self._beta = beta
+        self._preference = Preference(context.objectives)
+        self._layers = cache(lambda architecture: Layers.of(network(context.space, architecture)))
+        self._apart: dict[tuple[object, object], float] = {}
+
+    def _fit(
+        self, architectures: Sequence[Architecture], values: np.ndarray, rng: np.random.Generator
+    ) -> Predict:
+        embedding = Embedding(len(architectures), rng)
+        known = embedding(self._distances(architectures, architectures))
+        apart = _squares(known, known)
+        scale = apart[apart > 0].mean() if (apart > 0).any() else 1.0
+
+        def covariance(parameters: np.ndarray, apart: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            decay = apart / scale / np.exp(2 * parameters[1])
+            matrix = np.exp(parameters[0] - decay)
+            return matrix, np.array([matrix, matrix * 2 * decay])
+
+        processes = [fit(lambda p: covariance(p, apart), y, np.zeros(2), _BOUNDS) for y in values.T]
+
+        def predict(new: Sequence[Architecture]) -> tuple[np.ndarray, np.ndarray]:
+            apart = _squares(embedding(self._distances(new, architectures)), known)
+            found = [
+                process(
+                    covariance(process.parameters, apart)[0],
+                    np.full(len(new), np.exp(process.parameters[0])),
+                )
+                for process in processes
+            ]
+            return np.array([mean for mean, _ in found]).T, np.array([d for _, d in found]).T
+
+        return predict
+
+    def _distances(self, a: Sequence[Architecture], b: Sequence[Architecture]) -> np.ndarray:
+        """Edit distances, shape ``[n_a, n_b]``, each computed once."""
+        others = [self._layers(architecture) for architecture in b]
+        keys = [other.key for other in others]
+        rows = []
+        for one in map(self._layers, a):
+            key = one.key
+            new = {k: o for k, o in zip(keys, others, strict=True) if (key, k) not in self._apart}
+            if new:
+                for k, d in zip(new, distances(one, list(new.values()), _BALANCE), strict=True):
+                    self._apart[key, k] = self._apart[k, key] = float(d)
+            rows.append([self._apart[key, k] for k in keys])
+        return np.array(rows)
+
+    def _ask(self, n: int) -> list[Proposal]:
+        proposals: list[Proposal] = []
+        while len(proposals) < n:
+            parent = None
+            if self._begun < self._startup or len(self._told) < 2:
+                self._begun += 1
+                new = self._random()
+            else:
+                new, parent = self._search(self.context.rng)
+            if new is None:
+                break
+            self._seen.add(new)
+            proposals.append(self.context.propose(new, parent=parent))
+        self._over = not (proposals or self.pending)
+        return proposals
+
+    def _search(self, rng: np.random.Generator) -> tuple[Architecture | None, int | None]:
+        """Algorithm 1: the network of the least bound, and the proposal it grew from."""
+        preference = self._preference.draw(rng)
+        bound = self._bound(preference)
+        queue = [
+            (self._preference.value(told.metrics, preference), i, told.architecture, told.id)
+            for i, told in enumerate(self._told)
+        ]
+        count = len(queue)
+        heapify(queue)
+        met: set[Architecture] = set()
+        best, found = np.inf, None
+        temperature = 1.0
+        while queue and temperature > _COLDEST:
+            value, _, architecture, root = heappop(queue)
+            if rng.random() < _accepted(value, best, temperature):
+                children = self._fresh(
+                    lambda parent=architecture: morph(self.context.space, parent, rng),  # type: ignore[misc]
+                    self._candidates,
+                    met,
+                )
+                met.update(children)
+                for child, worth in zip(children, bound(children), strict=True):
+                    heappush(queue, (float(worth), count, child, root))
+                    count += 1
+                    if worth < best:
+                        best, found = float(worth), (child, root)
+            temperature *= _COOLING
+        return found or (self._random(), None)
+
+    def _bound(self, preference: np.ndarray) -> Bound:
+        objectives = self.context.objectives
+        predict = self._predict()
+        logarithmic = self._logarithmic(np.array([told.values for told in self._told]))
+
+        def bound(architectures: Sequence[Architecture]) -> np.ndarray:
+            if not architectures:
+                return np.zeros(0)
+            least = np.zeros((len(architectures), len(objectives)))
+            if self._expensive.any():
+                mean, deviation = predict(architectures)
+                least[:, self._expensive] = mean - self._beta * deviation
+                least[:, logarithmic] = np.exp(least[:, logarithmic])
+            return np.array(
+                [
+                    np.inf if costs is None else self._preference.value(costs, preference)
+                    for costs in map(self._metrics, architectures, least)
+                ]
+            )
+
+        return bound
+
+    def _metrics(self, architecture: Architecture, least: np.ndarray) -> Mapping[str, float] | None:
+        """Metrics of these values, the cheap ones as they are, None if those cannot be told."""
+        costs = self._known_costs(architecture)
+        if costs is None:
+            return None
+        objectives = self.context.objectives
+        return {o.name: o.sign * v for o, v in zip(objectives, least, strict=True)} | costs
+
+    def _tell(self, outcome: Outcome) -> None:
+        super()._tell(outcome)
+        self._preference.observe(outcome.metrics)
+
+    def _state(self) -> dict[str, Any]:
+        return {**super()._state(), "preference": self._preference.state_dict()}
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        super()._load(state)
+        self._preference.load_state_dict(state["preference"])
+
+
+def _accepted(value: float, best: float, temperature: float) -> float:
+    """The probability of annealing, of what is worth ``value`` beside the ``best``."""
+    return float(np.exp(min((best - value) / temperature, 0.0)))
+
+
+def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Squared distances between points, shape ``[n_a, n_b]``."""
+    return np.asarray(((a[:, None] - b[None]) ** 2).sum(axis=2))
