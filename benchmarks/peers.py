@@ -46,6 +46,7 @@ AT = (50, 100, 200, 500)
 # Models that are slow are measured up to fewer evaluations, methods that learn slowly up to more.
 BUDGETS = {
     **dict.fromkeys(("gp", "wl", "nasbot", "auto_keras", "forest", "pnas"), 100),
+    "Optuna TPE": 200,
     **dict.fromkeys(("reinforce", "ppo", "q_learning", "nsga2", "pareto_local"), 500),
 }
 # What a strategy needs to be told beside its defaults, and why.

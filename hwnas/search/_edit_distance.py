@@ -139,4 +139,4 @@ class Embedding:
     def __call__(self, distances: np.ndarray) -> np.ndarray:
         """Points ``[m, d]`` of networks with these distances ``[m, n]`` to the known ones."""
         nearest = [distances[:, subset].min(axis=1) for subset in self._subsets]
-        return np.stack(nearest, axis=1) / np.sqrt(len(nearest))
+        return np.asarray(np.stack(nearest, axis=1) / np.sqrt(len(nearest)))

@@ -1,7 +1,7 @@
 """What the strategies share that learn a model of the objectives from what they were told."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,13 @@ from hwnas.search._improvement import Improvement
 from hwnas.search._options import at_least
 from hwnas.search._seen import Seen
 from hwnas.search._told import Told, table
-from hwnas.space.moves import mutate, sample
+from hwnas.space.moves import mutate, neighbours, sample
 
 Predict = Callable[[Sequence[Architecture]], tuple[np.ndarray, np.ndarray]]
-"""Means and standard deviations of what was fitted, shape ``[n, n_expensive]`` each."""
+"""Means and standard deviations of what was fitted, shape ``[n, n_expensive]`` each.
+
+Means may have a first axis more: of what may equally be true of the networks told.
+"""
 
 Score = Callable[[Sequence[Architecture]], np.ndarray]
 """What networks are worth asking for, shape ``[n]``; more is better."""
@@ -44,7 +47,13 @@ class Modelled(Strategy):
     comes last, and nothing is asked for twice.
 
     Authors write :meth:`_fit`; :meth:`_best` if they look for candidates in a way of their own.
+    Where ``noisy`` the front that is to be improved is not that of the values told but of those
+    that the model says the networks told have. If it gives several, each equally likely, the
+    improvement is the mean over them (Daulton et al. 2021, section 4: the expectation over the true
+    values of the networks told).
     """
+
+    noisy = False
 
     def __init__(self, context: Context, startup: int, candidates: int) -> None:
         super().__init__(context)
@@ -109,23 +118,31 @@ class Modelled(Strategy):
         """The expected improvement, with what is ``waiting`` taken for told."""
         values, violation = table(self._told)
         logarithmic = self._logarithmic(values)
-        if waiting:
-            mean, _, over = self._guess(waiting)
-            mean[:, logarithmic] = np.exp(mean[:, logarithmic])
-            values = np.vstack([values, np.where(np.isfinite(mean), mean, values.max(axis=0))])
-            violation = np.append(violation, over)
         low, high = values.min(axis=0), values.max(axis=0)
         reference = low + _REACH * np.where(high > low, high - low, 1.0)
-        improvement = Improvement(values[violation <= 0], reference)
+        told = [t.architecture for t in self._told] if self.noisy else []
+        means, _, over = self._guess([*told, *waiting])
+        means[..., logarithmic] = np.exp(means[..., logarithmic])
+        violation = np.append(violation, over[len(told) :])
+        improvements = []
+        for mean in means:
+            true = values.copy()
+            true[: len(told), self._expensive] = mean[: len(told), self._expensive]
+            expected = mean[len(told) :]
+            true = np.vstack([true, np.where(np.isfinite(expected), expected, high)])
+            improvements.append(Improvement(true[violation <= 0], reference))
 
         def score(architectures: Sequence[Architecture]) -> np.ndarray:
-            mean, deviation, over = self._guess(architectures)
-            known = np.isfinite(mean).all(axis=1)
-            mean, deviation = mean[known], deviation[known]
-            gain = improvement(mean, deviation, logarithmic)
-            gain *= self._feasible(mean, deviation, logarithmic)
+            means, deviation, over = self._guess(architectures)
+            known = np.isfinite(means).all(axis=(0, 2))
+            means, deviation = means[:, known], deviation[known]
+            gains = [
+                improvement(mean, deviation, logarithmic)
+                * self._feasible(mean, deviation, logarithmic)
+                for mean, improvement in zip(means, improvements, strict=True)
+            ]
             result = np.full(len(known), -np.inf)
-            result[known] = np.where(over[known] > 0, -over[known], gain)
+            result[known] = np.where(over[known] > 0, -over[known], np.mean(gains, axis=0))
             return result
 
         return score
@@ -148,25 +165,30 @@ class Modelled(Strategy):
     def _guess(
         self, architectures: Sequence[Architecture]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Means and deviations, shape ``[n, n_objectives]``, violations ``[n]`` of cheap limits.
+        """Means ``[draws, n, n_objectives]``, deviations ``[n, n_objectives]``, violations ``[n]``.
 
-        Of expensive objectives as the model predicts them, of cheap ones as they are. A network
-        whose costs cannot be told has no means.
+        Of expensive objectives as the model predicts them, of cheap ones as they are, and of cheap
+        limits. A network whose costs cannot be told has no means.
         """
-        objectives = self.context.objectives
-        mean = np.full((len(architectures), len(objectives)), np.nan)
-        deviation, over = np.zeros_like(mean), np.zeros(len(mean))
-        if self._expensive.any():
-            expensive = np.ix_(np.arange(len(mean)), np.flatnonzero(self._expensive))
-            mean[expensive], deviation[expensive] = self._predict()(architectures)
+        n, objectives = len(architectures), len(self.context.objectives)
+        means, deviation, over = (
+            np.empty((1, n, objectives)),
+            np.zeros((n, objectives)),
+            np.zeros(n),
+        )
+        if self._expensive.any() and architectures:
+            mean, deviation[:, self._expensive] = self._predict()(architectures)
+            mean = mean.reshape(-1, *mean.shape[-2:])
+            means = np.empty((len(mean), n, objectives))
+            means[..., self._expensive] = mean
         for i, architecture in enumerate(architectures):
             costs = self._known_costs(architecture)
             if costs is None:
-                mean[i] = np.nan
+                means[:, i, ~self._expensive] = np.nan
             else:
-                mean[i, ~self._expensive] = self._cheap.values(costs)
+                means[:, i, ~self._expensive] = self._cheap.values(costs)
                 over[i] = self._cheap.violation(costs)
-        return mean, deviation, over
+        return means, deviation, over
 
     def _known_costs(self, architecture: Architecture) -> dict[str, float] | None:
         """Its cheap metrics, None if they cannot be told."""
@@ -195,6 +217,40 @@ class Modelled(Strategy):
             if further:
                 pool, worth = [*pool, *further], np.append(worth, score(further))
         return pool[int(np.lexsort((rng.random(len(pool)), -worth))[0])]
+
+    def _climbed(self, score: Score, searches: int, exchanges: int) -> Architecture | None:
+        """The best new one of random networks and of all that local searches of the score meet.
+
+        Half of the searches begin on the front that was told, the others where the score is best.
+        They go to the best network that differs in one choice while there is a better one, or to
+        the best of ``exchanges`` drawn where there are more.
+        """
+        space, rng = self.context.space, self.context.rng
+        worth: dict[Architecture, float] = {}
+
+        def judge(architectures: Iterable[Architecture]) -> None:
+            new = [a for a in dict.fromkeys(architectures) if a not in worth]
+            if new:
+                worth.update(zip(new, score(new).tolist(), strict=True))
+
+        told = [t.architecture for t in self._told]
+        judge([*told, *(sample(space, rng) for _ in range(self._candidates))])
+        front = [told[i] for i in fronts(*table(self._told))[0]]
+        likely = sorted(worth, key=worth.__getitem__, reverse=True)
+        half = -(-searches // 2)
+        some = [front[i] for i in rng.permutation(len(front))[:half]]
+        at = dict.fromkeys([*some, *likely][:searches])
+        while at:
+            near = {a: self._near(a, exchanges) for a in at}
+            judge(b for found in near.values() for b in found)
+            best = {a: max(found, key=worth.__getitem__) for a, found in near.items() if found}
+            at = dict.fromkeys(b for a, b in best.items() if worth[b] > worth[a])
+        fresh = [a for a in worth if a not in self._seen]
+        return max(fresh, key=worth.__getitem__, default=None)
+
+    def _near(self, architecture: Architecture, most: int) -> list[Architecture]:
+        found = list(neighbours(self.context.space, architecture))
+        return [found[i] for i in self.context.rng.permutation(len(found))[:most]]
 
     def _mutant(self, parents: Sequence[Architecture]) -> Architecture:
         """Of one of the parents, changed once, or with half the chance twice, and so on."""

@@ -205,8 +205,8 @@ class QLearning(Strategy):
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        for architecture, told in state["trials"]:
-            told = told and Told.load(told, self.context.objectives)
+        for architecture, known in state["trials"]:
+            told = known and Told.load(known, self.context.objectives)
             self._add(Architecture.from_json(architecture), told)
         at = 0
         for q in self._q.values():  # in the same order, as the trials are

@@ -1,0 +1,89 @@
+"""Bayesian optimisation with a model of our own."""
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.context import Context
+from hwnas.search._averaging import Members, Posterior, weigh
+from hwnas.search._modelled import Modelled, Predict, Score
+from hwnas.search._options import at_least
+from hwnas.search._similarity import Choices, Counts, chains
+
+_GROWTH = 1.1  # of the number told, after which the members are weighed again
+
+
+class Surrogate(Modelled):
+    """Gaussian processes on what networks are made of, averaged, and what is cheap is known.
+
+    An expensive objective is predicted by several processes, which see networks in two ways: by the
+    choices in which they differ, and by the layers and pairs of consecutive layers that they have
+    in common once identities, zeros and dead branches are gone. How far a network carries, and how
+    noisy training is, differs between them too; they are weighted by their evidence (ADR 0010).
+
+    What is asked for has the largest expected improvement of the hypervolume, computed exactly, as
+    cheap objectives have no uncertainty (Emmerich et al. 2006; Yang et al. 2019). It is looked for
+    among ``candidates`` random networks and by local ``searches`` that begin on the front and at
+    the best of those, through all networks that differ in one choice, or ``neighbours`` of them.
+    """
+
+    paper = (
+        "Emmerich et al. 2006, Single- and multiobjective evolutionary optimization assisted by "
+        "Gaussian random field metamodels; White et al. 2021, BANANAS, arXiv:1910.11858"
+    )
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        startup: int = 10,
+        candidates: int = 100,
+        searches: int = 5,
+        neighbours: int = 50,
+    ) -> None:
+        super().__init__(context, startup, candidates)
+        at_least(1, searches=searches, neighbours=neighbours)
+        self._searches = searches
+        self._exchanges = neighbours
+        self._views = (Choices(context.space), Counts(chains(context.space.sketch(), 2)))
+        self._members: tuple[int, list[Members]] = (0, [])  # and how many they were learned from
+
+    def _fit(
+        self, architectures: Sequence[Architecture], values: np.ndarray, rng: np.random.Generator
+    ) -> Predict:
+        known = [view(architectures) for view in self._views]
+        distances = [distance(architectures) for distance in known]
+        first = self._stage(len(values))
+        if self._members[0] != first:
+            some = [distance[:first, :first] for distance in distances]
+            self._members = first, [weigh(some, y[:first]) for y in values.T]
+        posteriors = [
+            Posterior(members, distances, y)
+            for members, y in zip(self._members[1], values.T, strict=True)
+        ]
+
+        def predict(at: Sequence[Architecture]) -> tuple[np.ndarray, np.ndarray]:
+            apart = [distance(at) for distance in known]
+            found = [posterior(apart) for posterior in posteriors]
+            return np.stack([m for m, _ in found], axis=-1), np.stack(
+                [d for _, d in found], axis=-1
+            )
+
+        return predict
+
+    def _stage(self, told: int) -> int:
+        """From how many of those told the members are learned, a function of their number alone."""
+        stage = 2
+        while ceil(_GROWTH * stage + 1) <= told:
+            stage = ceil(_GROWTH * stage + 1)
+        return stage
+
+    def _best(self, score: Score) -> Architecture | None:
+        return self._climbed(score, self._searches, self._exchanges)
+
+    def _load(self, state: Any) -> None:
+        super()._load(state)
+        self._members = (0, [])
