@@ -83,7 +83,7 @@ def _below_lognormal(bound: np.ndarray, mean: np.ndarray, deviation: np.ndarray)
     from scipy.special import ndtr
 
     positive = np.maximum(bound, np.finfo(float).tiny)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         z = (np.log(positive) - mean) / deviation
         part = np.exp(mean + deviation**2 / 2) * ndtr(z - deviation)
     lognormal = np.maximum(positive * ndtr(z) - part, 0.0)

@@ -1,0 +1,198 @@
+"""The surrogate: distances, averaged processes, and what it asks for."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from hwnas.core import Architecture, Context, HwnasError, Objective, Objectives, Setting, TensorType
+from hwnas.core.state import dumps, loads
+from hwnas.search._averaging import LENGTHS, NOISES, Posterior, weigh
+from hwnas.search._similarity import Choices, Counts, chains
+from hwnas.search.bayes.surrogate import Surrogate
+from hwnas.search.random import Random
+from hwnas.space.chain import Chain
+from hwnas.space.moves import choices, sample
+from hwnas.space.nas_bench_201 import NasBench201, from_string
+from hwnas.testing import FakeEstimator, FakeTask
+from hwnas.testing.strategy import Play
+
+IMAGE = TensorType((1, 4, 4))
+SPACE = NasBench201(IMAGE, 3, cells=1, channels=2)
+FAKE = FakeEstimator(Setting(SPACE, FakeTask()))
+
+
+def context(evaluations: int = 40, objectives: int = 2, seed: int = 0) -> Context:
+    goals = Objectives([Objective(m) for m in FAKE.metrics[:objectives]])
+    rng = np.random.default_rng(seed)
+    return Context(SPACE, goals, rng, evaluations=evaluations, costs=FAKE.costs)
+
+
+def some(n: int, space: object = SPACE, seed: int = 0) -> list[Architecture]:
+    rng = np.random.default_rng(seed)
+    return [sample(space, rng) for _ in range(n)]  # type: ignore[arg-type]
+
+
+def cell(*ops: str) -> Architecture:
+    a, b, c, d, e, f = ops
+    return from_string(f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|")
+
+
+# Distances
+
+
+def test_counts_are_compared_by_intersection_over_union() -> None:
+    count = chains(SPACE, 2)
+    known, others = some(12), some(9, seed=1)
+    found = Counts(count)(known)(others)
+    for i, a in enumerate(others):
+        for j, b in enumerate(known):
+            one, other = Counter(count(a)), Counter(count(b))
+            share = (one & other).total() / (one | other).total()
+            assert found[i, j] == pytest.approx(1 - share)
+
+
+def test_nothing_to_count_is_the_same() -> None:
+    one, other = some(2)
+    counts = {one: {"a": 2}, other: dict[str, int]()}
+    distance = Counts(counts.__getitem__)
+    np.testing.assert_array_equal(distance([one, other])([one, other]), [[0, 1], [1, 0]])
+
+
+def test_what_does_nothing_is_not_seen_and_order_is() -> None:
+    conv, pool, skip, none = "nor_conv_3x3", "avg_pool_3x3", "skip_connect", "none"
+    line = cell(conv, none, pool, none, none, skip)
+    dead = cell(conv, conv, pool, none, none, skip)  # a second input to the sum: not dead
+    same = cell(conv, none, skip, none, pool, none)
+    turned = cell(pool, none, conv, none, none, skip)
+    useless = cell(conv, none, none, none, pool, conv)  # node 2 has nothing to read
+    apart = Counts(chains(SPACE, 2))([line])([line, dead, same, turned, useless])[:, 0]
+    assert apart[0] == apart[2] == apart[4] == 0
+    assert apart[1] > 0
+    assert apart[3] > 0
+    # Layers alone do not tell in which order they come.
+    assert Counts(chains(SPACE, 1))([line])([turned])[0, 0] == 0
+
+
+def test_a_sketch_has_the_same_architectures_and_tells_the_same_apart() -> None:
+    whole = NasBench201(IMAGE, 3, cells=3, channels=2)
+    networks = some(30)
+    large = Counts(chains(whole, 2))(networks)(networks)
+    small = Counts(chains(whole.sketch(), 2))(networks)(networks)
+    np.testing.assert_array_equal(large == 0, small == 0)
+    assert np.corrcoef(large.ravel(), small.ravel())[0, 1] > 0.95
+
+
+def brute(a: Architecture, b: Architecture) -> float:
+    """A choice with other options is another choice."""
+    one, other = ({(c.name, c.options): m[c.name] for c in choices(CHAIN, m)} for m in (a, b))
+    total = 0.0
+    for name, options in {**one, **other}:
+        key = name, options
+        if key not in one or key not in other:
+            total += 1
+        elif all(isinstance(o, int | float) for o in options):
+            apart = options.index(one[key]) - options.index(other[key])  # type: ignore[arg-type]
+            total += abs(apart) / (len(options) - 1)
+        else:
+            total += one[key] != other[key]
+    return total / len({**one, **other})
+
+
+CHAIN = Chain(IMAGE, 3)
+
+
+def test_choices_are_compared_where_either_has_them() -> None:
+    networks = some(20, CHAIN)
+    found = Choices(CHAIN)(networks[:12])(networks[12:])
+    expected = [[brute(a, b) for b in networks[:12]] for a in networks[12:]]
+    np.testing.assert_allclose(found, expected)
+
+
+# Processes
+
+
+def test_the_weights_are_the_evidence() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.random((9, 2))
+    distances = [np.abs(points[:, None, k] - points[None, :, k]) for k in range(2)]
+    y = np.sin(5 * points[:, 0])
+    members = weigh(distances, y)
+    z = (y - y.mean()) / y.std()
+    evidence = {}
+    for view, d in enumerate(distances):
+        for length in LENGTHS:
+            for noise in NOISES:
+                kernel = np.exp(-d / length) + noise * np.eye(9)
+                variance = z @ np.linalg.solve(kernel, z) / 9
+                evidence[view, length, noise] = multivariate_normal(
+                    np.zeros(9), variance * kernel
+                ).logpdf(z)
+    weights = {m: np.exp(e) for m, e in evidence.items()}
+    kept = {m: w for m, w in weights.items() if w >= 0.02 * sum(weights.values())}
+    assert set(members) == set(kept)
+    for member, weight in members.items():
+        assert weight == pytest.approx(kept[member] / sum(kept.values()), rel=1e-6)
+    assert sum(weight for (view, *_), weight in members.items() if view == 0) > 0.9
+
+
+def test_a_posterior_is_that_of_the_textbook() -> None:
+    rng = np.random.default_rng(1)
+    x, at = rng.random(8), rng.random(5)
+    y = 3 + np.cos(4 * x)
+    near, cross = np.abs(x[:, None] - x), np.abs(at[:, None] - x)
+    mean, deviation = Posterior({(0, 0.4, 0.01): 1.0}, [near], y)([cross])
+    z = (y - y.mean()) / y.std()
+    inverse = np.linalg.inv(np.exp(-near / 0.4) + 0.01 * np.eye(8))
+    k = np.exp(-cross / 0.4)
+    variance = z @ inverse @ z / 8
+    np.testing.assert_allclose(mean, y.mean() + y.std() * k @ inverse @ z)
+    left = variance * (1 - np.einsum("ij,jk,ik->i", k, inverse, k))
+    np.testing.assert_allclose(deviation, y.std() * np.sqrt(left))
+
+
+def test_members_that_disagree_are_less_sure() -> None:
+    x = np.linspace(0, 1, 6)
+    near = np.abs(x[:, None] - x)
+    single = {m: Posterior({m: 1.0}, [near], x**2)([near + 0.3]) for m in MEMBERS}
+    mean, deviation = Posterior(dict.fromkeys(MEMBERS, 0.5), [near], x**2)([near + 0.3])
+    means = np.array([m for m, _ in single.values()])
+    deviations = np.array([d for _, d in single.values()])
+    np.testing.assert_allclose(mean, means.mean(axis=0))
+    np.testing.assert_allclose(deviation**2, (deviations**2).mean(axis=0) + means.var(axis=0))
+
+
+MEMBERS = [(0, 0.1, 1e-3), (0, 1.6, 1e-1)]
+
+
+# The search
+
+
+def test_it_is_better_than_random() -> None:
+    def error(strategy: Surrogate | Random) -> float:
+        return min(o.metrics["error"] for o in Play(strategy).run())
+
+    ours = [error(Surrogate(context(25, 1, seed))) for seed in range(3)]
+    theirs = [error(Random(context(25, 1, seed))) for seed in range(3)]
+    assert max(ours) < min(theirs)
+
+
+def test_a_search_that_is_resumed_asks_for_the_same() -> None:
+    first = Surrogate(context(), startup=4, candidates=8, searches=1)
+    play = Play(first, 2, np.random.default_rng(0))
+    play.run(14)
+    text = dumps(first.state_dict())
+    second = Surrogate(context(seed=5), startup=4, candidates=8, searches=1)
+    second.load_state_dict(loads(text))
+    assert dumps(second.state_dict()) == text
+    rest = Play(second, 2, np.random.default_rng(0))
+    for one, other in zip(first.ask(3), second.ask(3), strict=True):
+        assert one.point == other.point
+    assert rest.strategy is second
+
+
+@pytest.mark.parametrize("option", ["searches", "neighbours", "startup", "candidates"])
+def test_mistakes(option: str) -> None:
+    with pytest.raises(HwnasError, match=rf"search\.{option}: must be at least 1, got 0"):
+        Surrogate(context(), **{option: 0})
