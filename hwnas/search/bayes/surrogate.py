@@ -32,7 +32,8 @@ class Surrogate(Modelled):
 
     paper = (
         "Emmerich et al. 2006, Single- and multiobjective evolutionary optimization assisted by "
-        "Gaussian random field metamodels; White et al. 2021, BANANAS, arXiv:1910.11858"
+        "Gaussian random field metamodels; Ralaivola et al. 2005, Graph kernels for chemical "
+        "informatics"
     )
 
     def __init__(
