@@ -206,40 +206,44 @@ def check_snapshot(case: Case) -> None:
     """A snapshot at any moment, loaded into a new object, goes on as the first one does."""
     rng = np.random.default_rng(0)
     for slots in (1, 3):
-        total = len(_play(case, slots).run())
-        for moment in {0, 1, total - 1, *rng.integers(total, size=6).tolist()}:
-            _check_moment(case, slots, moment)
+        outcomes = _play(case, slots).run()
+        expected, total = _trail(outcomes), len(outcomes)
+        first = _play(case, slots)
+        saved = []
+        for moment in sorted({0, 1, total - 1, *rng.integers(total, size=6).tolist()}):
+            first.run(moment)
+            order = None if first.order is None else first.order.bit_generator.state
+            play = list(first.waiting), list(first.told), order
+            saved.append((moment, dumps(first.strategy.state_dict()), play))
+        _require(
+            _trail(first.run()) == expected,
+            f"the search goes on otherwise if snapshots of it are taken ({slots} in work).",
+        )
+        for moment, text, (waiting, told, order) in saved:
+            second = _play(case, slots)
+            second.strategy = case.strategy(seed=99)
+            second.strategy.load_state_dict(loads(text))
+            again = dumps(second.strategy.state_dict())
+            _require(
+                again == text, f"a snapshot after {moment} outcomes changes when it is loaded."
+            )
+            second.waiting, second.told, second.estimator = waiting, told, first.estimator
+            if second.order is not None and order is not None:
+                second.order.bit_generator.state = order
+            _require(
+                sorted(second.strategy.pending) == sorted(p.id for p in waiting),
+                "the snapshot does not hold what is pending.",
+            )
+            _require(
+                _trail(second.run()) == expected,
+                f"one that loads it goes on otherwise after a snapshot at {moment} outcomes"
+                f" ({slots} in work).",
+            )
 
 
 def _play(case: Case, slots: int) -> Play:
     order = None if slots == 1 else np.random.default_rng(7)
     return Play(case.strategy(seed=3), slots, order, lambda count: count % 5 == 4)
-
-
-def _check_moment(case: Case, slots: int, moment: int) -> None:
-    expected = _trail(_play(case, slots).run())
-    first = _play(case, slots)
-    first.run(moment)
-    text = dumps(first.strategy.state_dict())
-    second = _play(case, slots)
-    second.strategy = case.strategy(seed=99)
-    second.strategy.load_state_dict(loads(text))
-    again = dumps(second.strategy.state_dict())
-    _require(again == text, f"a snapshot after {moment} outcomes changes when it is loaded.")
-    second.waiting, second.told = list(first.waiting), list(first.told)
-    second.estimator = first.estimator
-    if second.order is not None and first.order is not None:
-        second.order.bit_generator.state = first.order.bit_generator.state
-    pending = list(second.strategy.pending.values())
-    _require(
-        sorted(p.id for p in pending) == sorted(p.id for p in first.waiting),
-        "the snapshot does not hold what is pending.",
-    )
-    for name, play in (("the search itself", first), ("one that loads it", second)):
-        _require(
-            _trail(play.run()) == expected,
-            f"{name} goes on otherwise after a snapshot at {moment} outcomes ({slots} in work).",
-        )
 
 
 STRATEGY_CHECKS: tuple[Callable[[Case], None], ...] = (

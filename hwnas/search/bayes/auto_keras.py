@@ -22,7 +22,6 @@ from hwnas.space.moves import morph
 Bound = Callable[[Sequence[Architecture]], np.ndarray]
 """The least that networks may be worth, smaller is better, shape ``[n]``."""
 
-_COOLING = 0.9
 _COLDEST = 1e-2
 _BALANCE = 0.1  # of skip-connections to layers
 _BOUNDS = np.log([[0.1, 100.0], [0.01, 100.0]])
@@ -39,10 +38,10 @@ class AutoKeras(Modelled):
 
     Algorithm 1 looks for the least bound, half A* and half simulated annealing: a queue begins with
     all networks told, worth what they are; the best is taken out and, with the probability of
-    annealing, ``children`` morphs of it are put in, until it is too cold or nothing is left. The
-    least bound met is asked for, trained from the weights of the network told that it grew from. In
-    a space without morphisms children are mutants. ``startup`` networks are random, where the paper
-    has three of its own.
+    annealing, ``children`` morphs of it are put in, for ``steps`` in which it cools down or until
+    nothing is left. The least bound met is asked for, trained from the weights of the network told
+    that it grew from. In a space without morphisms children are mutants. ``startup`` networks are
+    random, where the paper has three of its own.
 
     With several objectives each proposal is for a preference vector of its own, and values and
     bounds are those of the augmented Chebyshev function.
@@ -57,11 +56,13 @@ class AutoKeras(Modelled):
         *,
         startup: int = 10,
         children: int = 8,
+        steps: int = 44,
         beta: float = 2.576,
     ) -> None:
-        at_least(1, children=children)
+        at_least(1, children=children, steps=steps)
         super().__init__(context, startup, children)
         above(0, beta=beta)
+        self._steps = steps
         self._beta = beta
         self._preference = Preference(context.objectives)
         self._layers = cache(lambda architecture: Layers.of(network(context.space, architecture)))
@@ -137,8 +138,10 @@ class AutoKeras(Modelled):
         heapify(queue)
         met: set[Architecture] = set()
         best, found = np.inf, None
-        temperature = 1.0
-        while queue and temperature > _COLDEST:
+        for step in range(self._steps):
+            if not queue:
+                break
+            temperature = _COLDEST ** (step / self._steps)
             value, _, architecture, root = heappop(queue)
             if rng.random() < _accepted(value, best, temperature):
                 children = self._fresh(
@@ -152,7 +155,6 @@ class AutoKeras(Modelled):
                     count += 1
                     if worth < best:
                         best, found = float(worth), (child, root)
-            temperature *= _COOLING
         return found or (self._random(), None)
 
     def _bound(self, preference: np.ndarray) -> Bound:
