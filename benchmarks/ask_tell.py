@@ -135,24 +135,24 @@ def eligible() -> Iterator[str]:
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure those named as arguments, or all, each beside the peers of the same run."""
+    path = Path(__file__).parent / "results" / "ask_tell.json"
+    names = sys.argv[1:] or list(eligible())
+    known = json.loads(path.read_text())["strategies"] if sys.argv[1:] and path.exists() else {}
     peers = {
         "pymoo_nsga2": {"rounds": ROUNDS, "per_second": pymoo()},
         "optuna_nsga2": {"rounds": PEER_ROUNDS, "per_second": optuna()},
     }
-    result: dict[str, Any] = {"seconds": SECONDS, "peers": peers, "strategies": {}}
     with tempfile.TemporaryDirectory() as folder:
-        for name in eligible():
+        for name in names:
             with Store(Path(folder) / f"{name}.db") as store:
-                result["strategies"][name] = {
+                known[name] = {
                     "alone": ours({"name": name}, None),
                     "committed": ours({"name": name}, store),
+                    "peers": {peer: row["per_second"] for peer, row in peers.items()},
                 }
-    nsga2 = result["strategies"]["nsga2"]["alone"]["per_second"]
-    for name, peer in peers.items():
-        result[f"nsga2_over_{name}"] = nsga2 / peer["per_second"]
+    result: dict[str, Any] = {"seconds": SECONDS, "peers": peers, "strategies": known}
     result["conditions"] = conditions()
-    path = Path(__file__).parent / "results" / "ask_tell.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
 
