@@ -6,7 +6,7 @@ BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 # A worker a core: several threads in each would only wait for one another.
 PYTEST  := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
-BENCHES := $(filter-out benchmarks/gpu_%,$(wildcard benchmarks/*.py))
+BENCHES := $(filter-out benchmarks/gpu_% benchmarks/_%,$(wildcard benchmarks/*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test test-all lint types bench gpu-check clean

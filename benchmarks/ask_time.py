@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ask_tell import NAMES, OPS, SPACE, metrics
+from _nas_bench_201 import EDGES, OPS, SPACE
+from ask_tell import NAMES, metrics
 
 from hwnas.core import Context, Metric, Objective, Objectives, Outcome, Spent
 from hwnas.core.registry import create
@@ -133,7 +134,7 @@ def optuna(observed: int) -> float:
 
     def ask() -> None:
         trial = study.ask()
-        for i in range(6):
+        for i in range(EDGES):
             trial.suggest_categorical(f"edge_{i}", range(len(OPS)))
 
     return median(ask)

@@ -13,27 +13,20 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _nas_bench_201 import OPS, ROOT, SPACE, TABLE, fitting, integer_nsga2, pipeline, rows, say
 
-from hwnas.core import Context, Event, HwnasError, Metric, Objective, Objectives
+from hwnas.core import Context, Metric, Objective, Objectives
 from hwnas.core.pareto import front, hypervolume
-from hwnas.core.registry import create, discover
-from hwnas.core.tensor_type import TensorType
-from hwnas.estimate.table import Table
 from hwnas.pipeline.compare import compare, contest, curves
-from hwnas.pipeline.config import Pipeline
 from hwnas.pipeline.ranking import ranking
 from hwnas.profile.conditions import conditions
-from hwnas.space.nas_bench_201 import NasBench201
 
-ROOT = Path(__file__).parents[1]
-TABLE = ROOT / os.environ.get("HWNAS_DATA", "../shared/data") / "nas_bench_201.npz"
 PAIRS = {
     "edgegpu": "hw_c10_edgegpu_latency_ms",
     "raspi4": "hw_c10_raspi4_latency_ms",
@@ -60,57 +53,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
     # fall on the rest of the front, which is convex.
     "moead": {"decomposition": "weighted_sum"},
 }
-OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-
-
-def pipeline(search: Mapping[str, Any], error: Any, budget: int, **costs: str) -> Pipeline:
-    """A search on the table; ``error`` is a column of accuracies or several by epochs."""
-    metrics = {"error": {"column": error, "scale": -0.01, "offset": 1.0}, **costs}
-    return Pipeline.model_validate(
-        {
-            "task": {"name": "cifar10"},
-            "space": {"name": "nas_bench_201"},
-            "objectives": [{"metric": name} for name in metrics],
-            "search": {
-                **search,
-                "evaluations": budget,
-                "estimator": {
-                    "name": "table", "file": str(TABLE), "rows": "arch_str", "metrics": metrics
-                },
-            },
-            "tracking": {"uri": None},
-        }
-    )  # fmt: skip
 
 
 @cache
 def strategies() -> dict[str, dict[str, Any]]:
     """All that can search this space on a table, with their options."""
-    found: dict[str, dict[str, Any]] = {}
-    space = NasBench201(TensorType((3, 32, 32)), 10)
-    for name, component in discover("strategies").items():
-        config = {"name": name, **OPTIONS.get(name, {})}
+
+    def context() -> Context:
         objectives = Objectives([Objective(Metric("error"))])
-        context = Context(space, objectives, np.random.default_rng(0), units=200)
-        with suppress(HwnasError):  # it refuses the space, or the training units
-            if component.cls.needs <= Table.provides:
-                create("strategies", config, "search", context)
-                found[name] = config
-    return found
+        return Context(SPACE, objectives, np.random.default_rng(0), units=200)
 
-
-def say(event: Event) -> None:
-    """Progress, in lines."""
-    if event.kind == "progress" and (event.done % 20 == 0 or event.done == event.total):
-        sys.stderr.write(f"  {event.done}/{event.total} searches\n")
-
-
-@cache
-def rows() -> dict[tuple[str, ...], int]:
-    """The row of each network, by the operations of its six edges."""
-    names = np.load(TABLE, allow_pickle=False)["arch_str"]
-    edges = (s.decode().replace("+", "").strip("|").split("|") for s in names)
-    return {tuple(e.partition("~")[0] for e in parts if e): i for i, parts in enumerate(edges)}
+    return fitting(context, OPTIONS)
 
 
 @cache
@@ -151,23 +104,7 @@ def optuna_tpe(pair: str, seed: int) -> Iterator[int]:
 
 def pymoo_nsga2(pair: str, seed: int) -> Iterator[int]:
     """pymoo's NSGA-II on integers (population 20, as our default)."""
-    from pymoo.algorithms.moo.nsga2 import NSGA2
-    from pymoo.core.problem import Problem
-    from pymoo.core.termination import NoTermination
-    from pymoo.operators.crossover.ux import UX
-    from pymoo.operators.mutation.pm import PM
-    from pymoo.operators.repair.rounding import RoundingRepair
-    from pymoo.operators.sampling.rnd import IntegerRandomSampling
-
-    algorithm = NSGA2(
-        pop_size=20,
-        sampling=IntegerRandomSampling(),
-        crossover=UX(),
-        mutation=PM(vtype=float, repair=RoundingRepair()),
-        eliminate_duplicates=True,
-    ).setup(
-        Problem(n_var=6, n_obj=2, xl=0, xu=4, vtype=int), termination=NoTermination(), seed=seed
-    )
+    algorithm = integer_nsga2(2, seed)
     while True:
         infills = algorithm.ask()
         for individual in infills:

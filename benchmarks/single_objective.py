@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from peers import ROOT, TABLE, pipeline, rows, say
+from _nas_bench_201 import ROOT, SPACE, TABLE, pipeline, rows, say
 
 from hwnas.core import Context, Metric, Objective, Objectives, Outcome, Spent
 from hwnas.core.registry import create
-from hwnas.core.tensor_type import TensorType
 from hwnas.pipeline.compare import compare, contest
 from hwnas.profile.conditions import conditions
-from hwnas.space.nas_bench_201 import NasBench201
 from hwnas.track.store import Store
 
 SEEDS, EVALUATIONS = 50, 100
@@ -97,7 +95,7 @@ def until_the_best(name: str, seed: int) -> float:
     error = dict(zip(rows(), -np.load(TABLE, allow_pickle=False)["c10_val_200"], strict=True))
     best = min(error, key=lambda ops: error[ops])
     context = Context(
-        NasBench201(TensorType((3, 32, 32)), 10),
+        SPACE,
         Objectives([Objective(Metric("error"))]),
         np.random.default_rng(seed),
         evaluations=100 * limit,  # some strategies ask for a network again

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 
-def new_table(out: Path) -> Path:
-    """``out``. Raises :class:`HwnasError` if it is no .npz file or there already."""
+def new_table(out: Path) -> None:
+    """Raise :class:`HwnasError` if ``out`` is no .npz file or there already."""
     from hwnas.core.errors import HwnasError
 
     if out.suffix != ".npz":
         raise HwnasError(f"--out {out}: a table is an .npz file.", f"--out {out}.npz")
     if out.exists():
         raise HwnasError(f"--out {out}: is there already.", "Name another file.")
-    return out

@@ -32,6 +32,12 @@ class Choice:
             return self.options
         return tuple(combinations(self.options, self.k))
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the options are ascending numbers, the nearer the less they differ."""
+        numbers = [o for o in self.options if isinstance(o, int | float) and type(o) is not bool]
+        return self.k is None and sorted(numbers) == list(self.options)
+
     def weights(self, value: Value) -> list[float]:
         """One-hot (``k``-hot) vector of ``value``, shape ``[n_options]``."""
         taken: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, model_validator
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import HwnasError
@@ -22,28 +20,11 @@ from hwnas.core.registry import nearest
 from hwnas.core.setting import Setting
 from hwnas.core.space import Space
 from hwnas.estimate import _columns
+from hwnas.estimate._mapping import Column, curve_of, metric_of, own_columns
 from hwnas.space.moves import sample
 
 SHIPPED = Path(__file__).parent / "tables"
 _PROBES = 20  # random networks of the space, one of which must be in the table
-
-
-class Column(BaseModel):
-    """A metric as ``scale * column + offset``; several columns by their units of training."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    column: str | dict[int, str]
-    scale: float = 1.0
-    offset: float = 0.0
-    goal: Literal["min", "max"] | None = None
-    cheap: bool | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        """A column, or columns by units of training, alone."""
-        whole = isinstance(value, dict) and any(isinstance(key, str) for key in value)
-        return value if whole or isinstance(value, Column) else {"column": value}
 
 
 class Table(Estimator):
@@ -80,7 +61,7 @@ class Table(Estimator):
                 f" {next(iter(self._rows), 'missing')!r}.",
                 "Take the space that the table was made for, or make one: hwnas table --help",
             )
-        mapping = metrics or _own(columns, rows, about)
+        mapping = metrics or own_columns(columns, rows, about)
         if not mapping:
             raise HwnasError(f"estimator.metrics: {path} has no column of numbers.")
         known = {metric.name: metric for metric in setting.task.metrics}
@@ -88,8 +69,8 @@ class Table(Estimator):
         self._values: dict[str, dict[int, np.ndarray]] = {}
         defined = []
         for name, column in mapping.items():
-            self._values[name] = _curve(columns, column, f"estimator.metrics.{name}")
-            defined.append(_metric(name, column, known.get(name), told.get(name, {})))
+            self._values[name] = curve_of(columns, column, f"estimator.metrics.{name}")
+            defined.append(metric_of(name, column, known.get(name), told.get(name, {})))
         self._metrics = tuple(defined)
         self.units = max(u for values in self._values.values() for u in values)
         self._spent: dict[int, tuple[Architecture, int]] = {}
@@ -204,50 +185,3 @@ def _networks(path: Path, modified: int, column: str, space: Space) -> dict[Arch
         )
     texts = (t.decode() if isinstance(t, bytes) else str(t) for t in columns[column].tolist())
     return {space.parse(text): row for row, text in enumerate(texts)}
-
-
-def _own(
-    columns: Mapping[str, np.ndarray], rows: str, about: Mapping[str, Any]
-) -> dict[str, Column]:
-    """A metric for each column of numbers; ``error@3`` is ``error`` after 3 units of training."""
-    curves: dict[str, dict[int, str]] = {}
-    for column, values in columns.items():
-        if column != rows and values.ndim == 1 and values.dtype.kind in "iuf":
-            name, _, units = column.partition("@")
-            curves.setdefault(name, {})[int(units or about.get("units", 1))] = column
-    return {
-        name: Column(column=curve if len(curve) > 1 else next(iter(curve.values())))
-        for name, curve in curves.items()
-    }
-
-
-def _curve(columns: Mapping[str, np.ndarray], column: Column, where: str) -> dict[int, np.ndarray]:
-    """Values ``[n]`` by units of training; one value at most 1 unit for all of them."""
-    given = column.column if isinstance(column.column, dict) else {1: column.column}
-    found = {}
-    for units, name in given.items():
-        if name not in columns:
-            raise HwnasError(
-                f"{where}: the table has no column {name!r}.", nearest(name, list(columns))
-            )
-        if columns[name].dtype.kind not in "iuf" or columns[name].ndim != 1:
-            raise HwnasError(f"{where}: column {name!r} does not hold a number a row.")
-        if units < 1:
-            raise HwnasError(f"{where}: units of training must be at least 1, got {units}.")
-        found[units] = column.scale * columns[name].astype(float) + column.offset
-    if not found:
-        raise HwnasError(f"{where}: no column is named.")
-    return found
-
-
-def _metric(name: str, column: Column, task: Metric | None, told: Mapping[str, Any]) -> Metric:
-    """The task's metric, else what the table says of it, else a cheap one to be made small."""
-    if task is not None:
-        metric = task
-    else:
-        metric = Metric(
-            name, told.get("unit", ""), told.get("goal", "min"), told.get("cheap", True)
-        )
-    if column.goal is not None:
-        metric = replace(metric, goal=column.goal)
-    return metric if column.cheap is None else replace(metric, cheap=column.cheap)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from itertools import accumulate
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +13,15 @@ from hwnas.core.errors import HwnasError
 from hwnas.core.objective import Objectives
 from hwnas.core.pareto import front, hypervolume
 from hwnas.core.tracker import Event
-from hwnas.pipeline.archive import Archive
+from hwnas.pipeline._searches import SAME, searches, sibling
 from hwnas.pipeline.config import Pipeline
-from hwnas.pipeline.driver import Driver
 from hwnas.pipeline.files import read_json, write_json
-from hwnas.pipeline.price import Price, prices
 from hwnas.pipeline.ranking import ranking, sampled
 from hwnas.pipeline.run import Run
 from hwnas.pipeline.stages import space as space_stage
-from hwnas.track.store import Store
 
 BASELINE = "random"
-_SAME = ("task", "space", "objectives", "device")
 _REACH = 1.1  # where the truth is known: the reference, in ranges of it from the best
-
-Record = Callable[[Event], None]
 
 
 def contest(pipelines: Mapping[str, Pipeline], budget: int | None) -> dict[str, Pipeline]:
@@ -40,7 +31,7 @@ def contest(pipelines: Mapping[str, Pipeline], budget: int | None) -> dict[str, 
     """
     (name, first), *others = pipelines.items()
     for other, pipeline in others:
-        sections = [(s, getattr(first, s), getattr(pipeline, s)) for s in _SAME]
+        sections = [(s, getattr(first, s), getattr(pipeline, s)) for s in SAME]
         sections.append(("search.estimator", first.search.estimator, pipeline.search.estimator))
         if budget is None:
             budgets = first.search.evaluations, pipeline.search.evaluations
@@ -77,7 +68,11 @@ def _updated(pipeline: Pipeline, **search: Any) -> Pipeline:
 
 
 def compare(
-    pipelines: Mapping[str, Pipeline], folder: Path, seeds: int, workers: int | None, record: Record
+    pipelines: Mapping[str, Pipeline],
+    folder: Path,
+    seeds: int,
+    workers: int | None,
+    record: Callable[[Event], None],
 ) -> dict[str, Any]:
     """Search with every pipeline of a :func:`contest` and every seed, and rank them.
 
@@ -87,7 +82,7 @@ def compare(
     name, first = next(iter(pipelines.items()))
     run = Run(first, folder / "space", name, record, extras=False)
     for entrant, pipeline in pipelines.items():
-        _sibling(run, entrant, pipeline, folder).check(data=run.estimator.truth() is None)
+        sibling(run, entrant, pipeline, folder).check(data=run.estimator.truth() is None)
     workers = workers or (1 if any(p.exclusive for p in run.search_profilers) else cores())
     truth = _truth(run)
     if truth is None:
@@ -102,7 +97,7 @@ def compare(
         for seed in range(seeds)
         for entrant, pipeline in pipelines.items()
     ]
-    for done, _ in enumerate(_work(jobs, workers), start=1):
+    for done, _ in enumerate(searches(jobs, workers), start=1):
         record(Event("compare", "progress", done, len(jobs)))
     result = _result(run, pipelines, folder, seeds, reference, truth)
     write_json(folder / "compare.json", result)
@@ -116,92 +111,6 @@ def _device(pipeline: Pipeline, seed: int, workers: int) -> Pipeline:
     threads = pipeline.device.threads or max(1, cores() // workers)
     device = pipeline.device.model_copy(update={"threads": threads})
     return pipeline.model_copy(update={"seed": pipeline.seed + seed, "device": device})
-
-
-Job = tuple[str, Pipeline, Path, Mapping[str, float]]
-
-
-def _work(jobs: Sequence[Job], workers: int) -> Iterator[None]:
-    if workers == 1:
-        yield from map(_search, jobs)
-        return
-    spawn = multiprocessing.get_context("spawn")  # a fork would copy running threads
-    with ProcessPoolExecutor(workers, spawn) as pool:
-        try:
-            for future in as_completed([pool.submit(_search, job) for job in jobs]):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-_first: list[Run] = []  # of this process: its task, space and table serve all searches
-
-
-def _search(job: Job) -> None:
-    """Search, or go on with it, unless it is finished; keep its curve in ``search.json``."""
-    name, pipeline, folder, reference = job
-    _claim(pipeline, folder)
-    if (folder / "search.json").exists():
-        return
-    known = [r for r in _first if all(_section(r, s) == getattr(pipeline, s) for s in _SAME)]
-    run = Run(pipeline, folder, name, lambda _: None, extras=False)
-    if known:
-        run = _sibling(known[0], name, pipeline, folder)
-    else:
-        _first[:] = [run]
-    strategy, estimator = run.searchers()
-    price = strategy.context.price = Price(estimator.units)
-    archive = Archive(run.objectives, estimator.units, reference)
-    try:
-        with Store(folder / "trials.db") as store:
-            driver = Driver(strategy, estimator, run.search_profilers, archive, store, sparing=True)
-            driver.resume()
-            asked = {o.proposal.id: o.proposal for o in store.trials()} | strategy.pending
-            for id in sorted(i for i in asked if i < strategy.context.next_id):
-                price(asked[id])
-            driver.run()
-    finally:
-        estimator.close()
-    spent = accumulate(prices(archive.trials, estimator.units))
-    values = [v for _, v in archive.curve]
-    rises = [
-        (at, value)
-        for at, value, before in zip(spent, values, [0.0, *values[:-1]], strict=True)
-        if value > before
-    ]
-    write_json(
-        folder / "search.json",
-        {
-            "curve": rises,
-            "front": [run.objectives.values(o.metrics).tolist() for o in archive.front],
-            "trials": len(archive.trials),
-            "failed": archive.failed,
-        },
-    )
-
-
-def _claim(pipeline: Pipeline, folder: Path) -> None:
-    """Refuse a folder in which another search was begun."""
-    path, plan = folder / "pipeline.json", pipeline.model_dump(mode="json")
-    del plan["device"]["threads"], plan["tracking"]
-    if path.exists() and read_json(path) != plan:
-        raise HwnasError(
-            f"{folder}: this search was begun with another pipeline, budget or seed.",
-            "Name another --out, or compare again what was compared there.",
-        )
-    write_json(path, plan)
-
-
-def _section(run: Run, name: str) -> Any:
-    return getattr(run.pipeline, name)
-
-
-def _sibling(run: Run, name: str, pipeline: Pipeline, folder: Path) -> Run:
-    """A run of the same task and space, which are not built again."""
-    other = Run(pipeline, folder, name, lambda _: None, extras=False)
-    other.task, other.space = run.task, run.space
-    return other
 
 
 def _truth(run: Run) -> np.ndarray | None:

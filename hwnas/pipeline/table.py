@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from math import isinf
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,24 +20,22 @@ from hwnas.core.proposal import Proposal
 from hwnas.core.tracker import Event
 from hwnas.estimate import _columns
 from hwnas.graph.fingerprint import fingerprint
+from hwnas.pipeline._table_columns import about, learnt, measured
+from hwnas.pipeline._table_training import Training
 from hwnas.pipeline.config import Pipeline
 from hwnas.pipeline.files import digest
 from hwnas.pipeline.run import Run
-from hwnas.profile.conditions import conditions
 from hwnas.space.moves import every, size
 from hwnas.space.replay import build
 from hwnas.track.store import Store
 
 STAGES = ("space", "train", "profile")
 MOST = 100_000  # networks; beyond it nobody trains them all
-_HOPELESS = 10  # if so many networks fail and none works, there is a mistake in the pipeline
 _INTERVAL = 2.0  # seconds between commits of what is quick to do again
-
-Record = Callable[[Event], None]
 
 
 def table(
-    pipeline: Pipeline, out: Path, units: Sequence[int], record: Record
+    pipeline: Pipeline, out: Path, units: Sequence[int], record: Callable[[Event], None]
 ) -> Mapping[str, np.ndarray]:
     """Write the table ``out`` with a row for every network of the space; the columns of numbers.
 
@@ -68,13 +64,13 @@ def table(
         twins = _twins(run, networks, store) if search.cache else list(range(len(networks)))
         estimator = run.trainer(keep=len(levels) > 1)
         try:
-            trained = _Training(run, networks, sorted(set(twins)), levels, store).run(estimator)
+            trained = Training(run, networks, sorted(set(twins)), levels, store).run(estimator)
         finally:
             estimator.close()
-        measured = _profile(run, networks, store)
-        columns = _learnt(run, twins, levels, trained) | _measured(run, measured)
+        profiled = _profile(run, networks, store)
+        columns = learnt(run, twins, levels, trained) | measured(run, profiled)
     texts = (json.dumps(a.to_json()) for a in networks)
-    _columns.write(out, texts, columns, _about(run, levels, columns))
+    _columns.write(out, texts, columns, about(run, levels, columns))
     shutil.rmtree(folder)
     return columns
 
@@ -153,86 +149,6 @@ def _twins(run: Run, networks: Sequence[Architecture], store: Store) -> list[int
     return found
 
 
-class _Training(Iterator[Proposal]):
-    """Networks as proposals, each taken to the next level of training as soon as it has one.
-
-    May have more to give after an outcome. Network ``i`` at level ``k`` is proposal
-    ``i * len(levels) + k``, so that its seed does not depend on what was done before.
-    """
-
-    def __init__(
-        self,
-        run: Run,
-        networks: Sequence[Architecture],
-        chosen: Sequence[int],
-        levels: Sequence[int],
-        store: Store,
-    ) -> None:
-        self._run = run
-        self._networks = networks
-        self._levels = levels
-        self._store = store
-        self._total = len(chosen)
-        self._done: dict[int, list[Outcome]] = {}
-        for outcome in store.trials():
-            self._done.setdefault(outcome.proposal.id // len(levels), []).append(outcome)
-        self._failed = sum(o[-1].failed is not None for o in self._done.values())
-        self._new = iter([i for i in chosen if i not in self._done])
-        self._ready: list[Proposal] = []
-        self._begun: dict[int, list[Outcome]] = {}
-
-    def run(self, estimator: Estimator) -> Mapping[int, Sequence[Outcome]]:
-        """The outcomes of each network, those of higher levels last."""
-        values = {"failed": self._failed}
-        self._run.record(Event("train", "start", len(self._done), self._total, values=values))
-        while (before := len(self._done)) < self._total:
-            for outcome in estimator.estimate(self):
-                self._take(outcome)
-            if len(self._done) == before:
-                raise RuntimeError("the estimator has left networks undone")
-        failed = f", {self._failed:,} failed" if self._failed else ""
-        message = f"{self._total:,} networks trained{failed}"
-        self._run.record(Event("train", "end", message=message))
-        return self._done
-
-    def __next__(self) -> Proposal:
-        if self._ready:
-            return self._ready.pop(0)
-        network = next(self._new)
-        self._begun[network] = []
-        return self._proposal(network, 0)
-
-    def _proposal(self, network: int, level: int) -> Proposal:
-        id = network * len(self._levels) + level
-        reached = self._levels[level - 1] if level else 0
-        train = self._levels[level] - reached
-        return Proposal(id, self._networks[network], train, parent=id - 1 if level else None)
-
-    def _take(self, outcome: Outcome) -> None:
-        network, level = divmod(outcome.proposal.id, len(self._levels))
-        wrong = [f"{n} is {v}" for n, v in outcome.metrics.items() if not math.isfinite(v)]
-        if outcome.failed is None and wrong:
-            outcome = Outcome(outcome.proposal, spent=outcome.spent, failed=wrong[0])
-        outcomes = self._begun[network]
-        outcomes.append(outcome)
-        if outcome.failed is None and level + 1 < len(self._levels):
-            self._ready.append(self._proposal(network, level + 1))
-            return
-        self._store.commit(trials=outcomes)
-        self._done[network] = self._begun.pop(network)
-        for past in outcomes:  # weights of a whole space would fill the disk
-            for path in (self._run.folder / "search").glob(f"*/{past.proposal.id}.*"):
-                path.unlink()
-        self._failed += outcome.failed is not None
-        values = {"failed": self._failed}
-        self._run.record(Event("train", "progress", len(self._done), self._total, values=values))
-        if len(self._done) == self._failed and self._failed >= min(_HOPELESS, self._total):
-            raise HwnasError(
-                f"all of the first {self._failed} networks failed; the last: {outcome.failed}",
-                f"Mend the cause, delete {self._run.folder} and begin again.",
-            )
-
-
 def _profile(
     run: Run, networks: Sequence[Architecture], store: Store
 ) -> Sequence[Mapping[str, float]]:
@@ -260,56 +176,3 @@ def _profile(
         run.record(Event("profile", "progress", len(done), len(networks), values=values))
     run.record(Event("profile", "end", message=f"{len(networks):,} networks measured"))
     return [done[i] for i in range(len(networks))]
-
-
-def _learnt(
-    run: Run,
-    twins: Sequence[int],
-    levels: Sequence[int],
-    trained: Mapping[int, Sequence[Outcome]],
-) -> dict[str, np.ndarray]:
-    """A column for each metric of the estimator, and for each level below full training."""
-    columns = {}
-    for metric in run.estimator.metrics:
-        for level, units in enumerate(levels):
-            full = level + 1 == len(levels)
-            if metric.cheap and not full:
-                continue
-            values = {
-                network: outcomes[level].metrics.get(metric.name, math.nan)
-                for network, outcomes in trained.items()
-                if level < len(outcomes)
-            }
-            column = np.array([values.get(network, math.nan) for network in twins])
-            name = metric.name if full else f"{metric.name}@{units}"
-            columns[name] = _compact(column) if metric.cheap else column.astype(np.float32)
-    return columns
-
-
-def _measured(run: Run, measured: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
-    names = [m.name for profiler in run.search_profilers for m in profiler.metrics]
-    return {
-        name: _compact(np.array([found.get(name, math.nan) for found in measured]))
-        for name in names
-    }
-
-
-def _compact(column: np.ndarray) -> np.ndarray:
-    """Counts as the integers they are."""
-    whole = np.isfinite(column).all() and (column == np.round(column)).all()
-    return column.astype(np.int64 if whole else np.float32)
-
-
-def _about(run: Run, levels: Sequence[int], columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    metrics = [*run.estimator.metrics, *(m for p in run.search_profilers for m in p.metrics)]
-    whole = np.isfinite(np.stack([column.astype(float) for column in columns.values()])).all(axis=0)
-    return {
-        "units": levels[-1],
-        "task": run.pipeline.task.model_dump(),
-        "space": run.pipeline.space.model_dump(),
-        "estimator": run.pipeline.search.estimator.model_dump(),
-        "objectives": [m.to_json() for m in metrics],
-        "seed": run.pipeline.seed,
-        "failed": int((~whole).sum()),
-        "conditions": {**conditions(), **run.device.conditions()},
-    }

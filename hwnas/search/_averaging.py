@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from hwnas.search._standard import standard
+
 LENGTHS = (0.1, 0.2, 0.4, 0.8, 1.6)  # of the distance, at which the correlation is 1/e
 NOISES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # variance, in that of the function
 _LEAST = 0.02  # weight of a member that is kept
@@ -19,7 +21,7 @@ def weigh(distances: Sequence[np.ndarray], y: np.ndarray) -> Members:
     (Rasmussen & Williams 2006, chapter 5), so the average is that of Bayes with even priors
     (Hoeting et al. 1999, Bayesian model averaging). Members of next to no weight are left out.
     """
-    z = _standard(y)[0]
+    z = standard(y)[0]
     evidence: dict[tuple[int, float, float], float] = {}
     for view, distance in enumerate(distances):
         for length in LENGTHS:
@@ -44,7 +46,7 @@ class Posterior:
     def __init__(self, members: Members, distances: Sequence[np.ndarray], y: np.ndarray) -> None:
         from scipy.linalg import cho_solve, cholesky
 
-        z, self._mean, self._spread = _standard(y)
+        z, self._mean, self._spread = standard(y)
         self._solved = []
         for (view, length, noise), weight in members.items():
             kernel = np.exp(-distances[view] / length) + noise * np.eye(len(y))
@@ -68,9 +70,3 @@ class Posterior:
         second = np.average(np.array(variances) + np.square(means), axis=0, weights=weights)
         deviation = np.sqrt(np.maximum(second - mean**2, 0))
         return mean * self._spread + self._mean, deviation * self._spread
-
-
-def _standard(y: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Values of mean 0 and variance 1, and the mean and deviation that they had."""
-    mean, spread = float(y.mean()), float(y.std()) or 1.0
-    return (y - mean) / spread, mean, spread

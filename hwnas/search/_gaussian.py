@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwnas.search._standard import standard
+
 Covariance = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From hyperparameters ``[p]`` to a matrix ``[n, n]`` and its derivatives ``[p, n, n]``."""
 
@@ -26,8 +28,8 @@ class Process:
     parameters: np.ndarray
     noise: float
     likelihood: float
-    mean: float
-    scale: float
+    mean: np.ndarray
+    scale: np.ndarray
     _root: np.ndarray
     _weights: np.ndarray
     _kept: np.ndarray | None
@@ -60,8 +62,7 @@ def fit(
     from scipy.linalg import cho_solve, cholesky
     from scipy.optimize import minimize
 
-    mean, scale = float(y.mean()), float(y.std()) or 1.0
-    z = (y - mean) / scale
+    z, mean, scale = standard(y)
     n = len(z)
 
     def rooted(

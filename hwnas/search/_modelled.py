@@ -1,7 +1,7 @@
 """What the strategies share that learn a model of the objectives from what they were told."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,12 @@ from hwnas.core.outcome import Outcome
 from hwnas.core.pareto import fronts
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._candidates import Candidates, Score
 from hwnas.search._improvement import Improvement
 from hwnas.search._options import at_least
 from hwnas.search._seen import Seen
 from hwnas.search._told import Told, table
-from hwnas.space.moves import mutate, neighbours, sample
+from hwnas.space.moves import sample
 
 Predict = Callable[[Sequence[Architecture]], tuple[np.ndarray, np.ndarray]]
 """Means and standard deviations of what was fitted, shape ``[n, n_expensive]`` each.
@@ -26,13 +27,7 @@ Predict = Callable[[Sequence[Architecture]], tuple[np.ndarray, np.ndarray]]
 Means may have a first axis more: of what may equally be true of the networks told.
 """
 
-Score = Callable[[Sequence[Architecture]], np.ndarray]
-"""What networks are worth asking for, shape ``[n]``; more is better."""
-
 _REACH = 1.1  # the reference of improvements, in ranges from the best value told
-_PARENTS = 20  # networks whose mutants are candidates, from the front down
-_ROUNDS = 2  # of mutating the best candidates
-_BEST = 10  # of them, each round
 
 
 class Modelled(Strategy):
@@ -46,7 +41,8 @@ class Modelled(Strategy):
     the model expects, so that a batch is diverse. What passes a limit that is known beforehand
     comes last, and nothing is asked for twice.
 
-    Authors write :meth:`_fit`; :meth:`_best` if they look for candidates in a way of their own.
+    Authors write :meth:`_fit`; :meth:`_best` if they look for candidates in another way, and
+    :meth:`_chosen` if they ask for something else than the largest improvement.
     Where ``noisy`` the front that is to be improved is not that of the values told but of those
     that the model says the networks told have. If it gives several, each equally likely, the
     improvement is the mean over them (Daulton et al. 2021, section 4: the expectation over the true
@@ -67,6 +63,7 @@ class Modelled(Strategy):
         self._over = False
         self._told: list[Told] = []
         self._seen = Seen()
+        self._candidate = Candidates(context, self._seen)
         self._costs: dict[Architecture, dict[str, float] | None] = {}
         self._model: tuple[int, Predict] | None = None  # and how many it was fitted to
 
@@ -83,17 +80,24 @@ class Modelled(Strategy):
     def _ask(self, n: int) -> list[Proposal]:
         proposals: list[Proposal] = []
         while len(proposals) < n and (new := self._next(proposals)) is not None:
-            self._seen.add(new)
-            proposals.append(self.context.propose(new))
+            self._seen.add(new.architecture)
+            proposals.append(new)
         self._over = not (proposals or self.pending)
         return proposals
 
-    def _next(self, asked: Sequence[Proposal]) -> Architecture | None:
+    def _next(self, asked: Sequence[Proposal]) -> Proposal | None:
         if self._begun < self._startup or len(self._told) < 2:
             self._begun += 1
-            return self._random()
+            return self._proposed(self._random())
+        return self._chosen(asked)
+
+    def _chosen(self, asked: Sequence[Proposal]) -> Proposal | None:
+        """What to ask for by the model, None if there is nothing; ``asked`` is not pending yet."""
         waiting = [p.architecture for p in [*self.pending.values(), *asked]]
-        return self._best(self._acquisition(waiting))
+        return self._proposed(self._best(self._acquisition(waiting)))
+
+    def _proposed(self, new: Architecture | None, parent: int | None = None) -> Proposal | None:
+        return None if new is None else self.context.propose(new, parent=parent)
 
     def _random(self) -> Architecture | None:
         return self._seen.fresh(lambda: sample(self.context.space, self.context.rng))
@@ -202,76 +206,15 @@ class Modelled(Strategy):
 
     def _best(self, score: Score) -> Architecture | None:
         """The best candidate that was not asked for, None if there is none."""
-        space, rng = self.context.space, self.context.rng
         ranked = np.concatenate(fronts(*table(self._told)))
-        parents = [self._told[i].architecture for i in ranked[:_PARENTS]]
-        share = max(1, self._candidates // (2 + _ROUNDS))
-        pool = self._fresh(lambda: sample(space, rng), share, set())
-        pool += self._fresh(lambda: self._mutant(parents), share, set(pool))
-        if not pool:
-            return None
-        worth = score(pool)
-        for _ in range(_ROUNDS):
-            top = [pool[i] for i in np.argsort(-worth, kind="stable")[:_BEST]]
-            further = self._fresh(lambda top=top: self._mutant(top), share, set(pool))  # type: ignore[misc]
-            if further:
-                pool, worth = [*pool, *further], np.append(worth, score(further))
-        return pool[int(np.lexsort((rng.random(len(pool)), -worth))[0])]
+        told = [self._told[i].architecture for i in ranked]
+        return self._candidate.mutated(told, score, self._candidates)
 
     def _climbed(self, score: Score, searches: int, exchanges: int) -> Architecture | None:
-        """The best new one of random networks and of all that local searches of the score meet.
-
-        Half of the searches begin on the front that was told, the others where the score is best.
-        They go to the best network that differs in one choice while there is a better one, or to
-        the best of ``exchanges`` drawn where there are more.
-        """
-        space, rng = self.context.space, self.context.rng
-        worth: dict[Architecture, float] = {}
-
-        def judge(architectures: Iterable[Architecture]) -> None:
-            new = [a for a in dict.fromkeys(architectures) if a not in worth]
-            if new:
-                worth.update(zip(new, score(new).tolist(), strict=True))
-
+        """The best of random networks and of what local searches meet, half from the front."""
         told = [t.architecture for t in self._told]
-        judge([*told, *(sample(space, rng) for _ in range(self._candidates))])
         front = [told[i] for i in fronts(*table(self._told))[0]]
-        likely = sorted(worth, key=worth.__getitem__, reverse=True)
-        half = -(-searches // 2)
-        some = [front[i] for i in rng.permutation(len(front))[:half]]
-        at = dict.fromkeys([*some, *likely][:searches])
-        while at:
-            near = {a: self._near(a, exchanges) for a in at}
-            judge(b for found in near.values() for b in found)
-            best = {a: max(found, key=worth.__getitem__) for a, found in near.items() if found}
-            at = dict.fromkeys(b for a, b in best.items() if worth[b] > worth[a])
-        fresh = [a for a in worth if a not in self._seen]
-        return max(fresh, key=worth.__getitem__, default=None)
-
-    def _near(self, architecture: Architecture, most: int) -> list[Architecture]:
-        found = list(neighbours(self.context.space, architecture))
-        return [found[i] for i in self.context.rng.permutation(len(found))[:most]]
-
-    def _mutant(self, parents: Sequence[Architecture]) -> Architecture:
-        """Of one of the parents, changed once, or with half the chance twice, and so on."""
-        space, rng = self.context.space, self.context.rng
-        child = mutate(space, parents[int(rng.integers(len(parents)))], rng)
-        while rng.random() < 0.5:
-            child = mutate(space, child, rng)
-        return child
-
-    def _fresh(
-        self, make: Callable[[], Architecture], count: int, known: set[Architecture]
-    ) -> list[Architecture]:
-        """At most ``count`` that are neither asked for nor ``known``."""
-        found: dict[Architecture, None] = {}
-        for _ in range(3 * count):
-            new = make()
-            if new not in known and new not in self._seen:
-                found[new] = None
-                if len(found) == count:
-                    break
-        return list(found)
+        return self._candidate.climbed(told, front, score, self._candidates, searches, exchanges)
 
     def _tell(self, outcome: Outcome) -> None:
         self._told.append(Told.of(outcome, self.context.objectives))
@@ -294,3 +237,9 @@ class Modelled(Strategy):
         self._told = [Told.load(t, self.context.objectives) for t in state["told"]]
         self._seen.load(state["seen"])
         self._model = None
+
+
+def stacked(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Means and deviations of each objective, shape ``[..., n]``, as ``[..., n, n_objectives]``."""
+    means, deviations = zip(*found, strict=True)
+    return np.stack(means, axis=-1), np.stack(deviations, axis=-1)

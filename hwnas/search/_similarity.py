@@ -89,7 +89,7 @@ class Choices:
             asked = np.zeros_like(total)
             for values, column in zip(rows.T, columns, strict=True):
                 a, b = values[len(known) :, None], values[: len(known)]
-                span = max(1, column.size - 1) if column.ordered else 1
+                span = max(1, column.size - 1) if column.choice.ordered else 1
                 gap = np.minimum(np.abs(a - b) / span, 1.0)
                 either = ~(np.isnan(a) & np.isnan(b))
                 total += np.where(np.isnan(gap), either, gap)

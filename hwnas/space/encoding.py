@@ -1,6 +1,6 @@
 """Architectures as rows of numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,7 @@ from hwnas.space.moves import choices
 
 @dataclass(frozen=True)
 class Column:
-    """A choice between ``size`` options, or one option of a choice that takes several.
-
-    ``ordered``: the options are ascending numbers.
-    """
+    """A choice between ``size`` options, or one option of a choice that takes several."""
 
     choice: Choice
     option: Label = None
@@ -27,11 +24,9 @@ class Column:
         return len(self.choice.options) if self.choice.k is None else 2
 
     @property
-    def ordered(self) -> bool:
-        """Whether two values are the nearer the less they differ."""
-        options = self.choice.options
-        numbers = [o for o in options if isinstance(o, int | float) and type(o) is not bool]
-        return self.choice.k is None and sorted(numbers) == list(options)
+    def kind(self) -> Hashable:
+        """The same for columns with the same options."""
+        return self.choice.options, self.choice.k, self.option
 
 
 class Encoding:
@@ -58,14 +53,6 @@ class Encoding:
             row[list(known)] = list(known.values())
         return rows
 
-    def one_hot(self, architectures: Sequence[Architecture]) -> np.ndarray:
-        """The same with a column an option, shape ``[n, sum of sizes]``; zeros if not asked."""
-        rows = self(architectures)
-        sizes = [column.size for column in self._columns]
-        return np.concatenate(
-            [rows[:, [i]] == np.arange(size) for i, size in enumerate(sizes)], axis=1
-        ).astype(float)
-
     def _cells(self, architecture: Architecture) -> dict[int, float]:
         """Column to value."""
         known = self._known.get(architecture)
@@ -82,3 +69,14 @@ class Encoding:
                         known[self._columns.setdefault(column, len(self._columns))] = weight
             self._known[architecture] = known
         return known
+
+
+def one_hot(rows: np.ndarray, columns: Sequence[Column]) -> np.ndarray:
+    """Rows of an :class:`Encoding` with a column an option, and one more for absence.
+
+    Shape ``[n, sum of (size + 1)]``.
+    """
+    sizes = [column.size for column in columns]
+    values = np.where(np.isnan(rows), sizes, rows)
+    parts = [values[:, [i]] == np.arange(size + 1) for i, size in enumerate(sizes)]
+    return np.concatenate(parts, axis=1).astype(float)

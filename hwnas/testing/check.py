@@ -13,10 +13,13 @@ from hwnas.core.estimator import Estimator
 from hwnas.core.registry import Kind, discover
 from hwnas.core.space import Space
 from hwnas.core.strategy import Strategy
-from hwnas.testing.estimator import ESTIMATOR_CHECKS, estimator_bench
+from hwnas.testing.bench import estimator_bench
+from hwnas.testing.case import strategy_case
+from hwnas.testing.estimator import ESTIMATOR_CHECKS
 from hwnas.testing.fakes import FakeTask
-from hwnas.testing.space import SPACE_CHECKS, space_grounds
-from hwnas.testing.strategy import STRATEGY_CHECKS, strategy_case
+from hwnas.testing.grounds import space_grounds
+from hwnas.testing.space import SPACE_CHECKS
+from hwnas.testing.strategy import STRATEGY_CHECKS
 
 
 class Result(NamedTuple):

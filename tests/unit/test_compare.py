@@ -11,10 +11,10 @@ from hwnas.core import HwnasError
 from hwnas.core.pareto import hypervolume
 from hwnas.core.tracker import Event
 from hwnas.estimate import _columns
-from hwnas.pipeline import compare as module
 from hwnas.pipeline.compare import compare, contest, with_strategy
 from hwnas.pipeline.config import Pipeline
 from hwnas.track.compare_picture import compare_picture
+from hwnas.track.store import Store
 from tests.unit import small_table
 
 
@@ -97,7 +97,7 @@ def test_finished_searches_are_kept_and_broken_off_ones_go_on(
     class Stopped(Exception):
         pass
 
-    commit = module.Store.commit
+    commit = Store.commit
 
     def break_off(self: Any, *args: Any, **kwargs: Any) -> None:
         nonlocal told
@@ -106,7 +106,7 @@ def test_finished_searches_are_kept_and_broken_off_ones_go_on(
             raise Stopped
         commit(self, *args, **kwargs)
 
-    monkeypatch.setattr(module.Store, "commit", break_off)
+    monkeypatch.setattr(Store, "commit", break_off)
     with pytest.raises(Stopped):
         compare(entrants, tmp_path / "broken", 2, 1, silent)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "broken").glob("*/*/search.json")}

@@ -295,6 +295,8 @@ def test_mistakes(key: str) -> None:
 def test_candidates_are_new() -> None:
     strategy = Knows(context(ERROR, FLOPS), candidates=20)
     told = begun(strategy)
-    found = strategy._fresh(lambda: sample(SPACE, np.random.default_rng()), 15, set(ALL[:5]))
+    found = strategy._candidate.fresh(
+        lambda: sample(SPACE, np.random.default_rng()), 15, set(ALL[:5])
+    )
     assert not {*told, *ALL[:5]} & set(found)
     assert len(found) == len(set(found))

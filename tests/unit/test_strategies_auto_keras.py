@@ -1,11 +1,12 @@
 """Edit distances, their embedding, and the tree search of Auto-Keras."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 
-from hwnas.core import Architecture, Context, HwnasError, Objective, Objectives, Setting, TensorType
+from hwnas.core import Architecture, HwnasError
 from hwnas.graph.graph import Graph
 from hwnas.graph.ops.concat import Concat
 from hwnas.graph.ops.conv import Conv
@@ -13,20 +14,13 @@ from hwnas.search._edit_distance import Embedding, Layers, distances
 from hwnas.search._graphs import Network, network, of
 from hwnas.search.bayes.auto_keras import AutoKeras, _accepted
 from hwnas.space.moves import choices, sample
-from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from hwnas.testing.play import Play
+from tests.unit import searching
+from tests.unit.searching import CELL, FAKE
 from tests.unit.test_strategies_nasbot import chain
 from tests.unit.test_strategies_wl import IMAGE, diamond
 
-SPACE = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
-FAKE = FakeEstimator(Setting(SPACE, FakeTask()))
-
-
-def context(evaluations: int = 40, objectives: int = 2, seed: int = 0) -> Context:
-    goals = Objectives([Objective(m) for m in FAKE.metrics[:objectives]])
-    rng = np.random.default_rng(seed)
-    return Context(SPACE, goals, rng, evaluations=evaluations, costs=FAKE.costs)
+context = partial(searching.context, evaluations=40, objectives=2, units=1)
 
 
 def between(a: Network, b: Network, balance: float = 0.0) -> float:
@@ -90,7 +84,7 @@ def test_the_order_in_which_layers_are_matched_is_the_best_one() -> None:
 
 def test_many_at_once_are_as_one_by_one() -> None:
     rng = np.random.default_rng(0)
-    some = [Layers.of(network(SPACE, sample(SPACE, rng))) for _ in range(12)]
+    some = [Layers.of(network(CELL, sample(CELL, rng))) for _ in range(12)]
     matrix = np.array([distances(a, some, 0.1) for a in some])
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-12)
     single = [[distances(a, [b], 0.1)[0] for b in some] for a in some]
@@ -107,7 +101,7 @@ def test_the_same_network_written_otherwise_is_at_distance_0() -> None:
 
 def test_the_embedding_makes_a_valid_kernel_and_lets_no_distance_grow() -> None:
     rng = np.random.default_rng(0)
-    some = [Layers.of(network(SPACE, sample(SPACE, rng))) for _ in range(30)]
+    some = [Layers.of(network(CELL, sample(CELL, rng))) for _ in range(30)]
     apart = np.array([distances(a, some, 0.1) for a in some])
     known = apart[:, :20]  # the others are embedded by their distances to these
     points = Embedding(20, rng)(known)
@@ -141,15 +135,16 @@ def test_the_search_asks_for_the_least_bound_met(monkeypatch: pytest.MonkeyPatch
         return values
 
     monkeypatch.setattr(strategy, "_bound", lambda preference: bound)
-    found, root = strategy._search(np.random.default_rng(0))
-    assert found is not None
+    proposal = strategy._chosen([])
+    assert proposal is not None
+    found, root = proposal.architecture, proposal.parent
     assert looked[found] == min(looked.values())
     told = {t.id: t.architecture for t in strategy._told}
     assert root in told
     assert found not in told.values()
     # Children of children were looked at: some are further from all that was told than one change.
     nearest = [
-        min(sum(a[c.name] != b[c.name] for c in choices(SPACE, a)) for b in told.values())
+        min(sum(a[c.name] != b[c.name] for c in choices(CELL, a)) for b in told.values())
         for a in looked
     ]
     assert max(nearest) > 1
@@ -157,7 +152,7 @@ def test_the_search_asks_for_the_least_bound_met(monkeypatch: pytest.MonkeyPatch
 
 def test_a_bound_is_the_mean_less_some_deviations() -> None:
     strategy = begun()
-    some = [sample(SPACE, np.random.default_rng(s)) for s in range(9)]
+    some = [sample(CELL, np.random.default_rng(s)) for s in range(9)]
     mean, deviation = strategy._predict()(some)
     least = np.exp(mean - 2.576 * deviation)
     value = strategy._preference.table(least, np.zeros(len(some)), np.ones((1, 1)))[:, 0]
@@ -166,7 +161,7 @@ def test_a_bound_is_the_mean_less_some_deviations() -> None:
 
 def test_what_is_known_of_a_network_is_no_bound() -> None:
     strategy = begun(objectives=2)
-    some = [sample(SPACE, np.random.default_rng(s)) for s in range(5)]
+    some = [sample(CELL, np.random.default_rng(s)) for s in range(5)]
     bound = strategy._bound(np.array([0.0, 1.0]))(some)
     costs = np.array([[0.0, FAKE.costs(a)["flops"]] for a in some])
     value = strategy._preference.table(costs, np.zeros(len(some)), np.array([[0.0, 1.0]]))[:, 0]
@@ -175,7 +170,7 @@ def test_what_is_known_of_a_network_is_no_bound() -> None:
 
 def test_children_begin_from_the_weights_of_what_they_grew_from() -> None:
     assert AutoKeras.needs == {"parent", "inherit"}
-    strategy = AutoKeras(context(10), startup=5, children=2)
+    strategy = AutoKeras(context(evaluations=10), startup=5, children=2)
     outcomes = Play(strategy, 2, np.random.default_rng(0)).run()
     parents = [o.proposal.parent for o in outcomes]
     assert parents.count(None) == 5

@@ -19,7 +19,7 @@ from hwnas.search.gradient.darts import Darts
 from hwnas.space.chain import Chain
 from hwnas.space.nas_bench_201 import NasBench201
 from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from hwnas.testing.play import Play
 from tests.unit.test_supernet import Darts as DartsSpace
 
 IMAGE = TensorType((1, 4, 4))

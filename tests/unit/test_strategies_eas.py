@@ -1,6 +1,7 @@
 """Efficient architecture search does what its paper says."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from math import pi, tan
 from typing import Any
@@ -11,12 +12,9 @@ import torch
 
 from hwnas.core import (
     Architecture,
-    Context,
     HwnasError,
-    Metric,
-    Objective,
-    Objectives,
     Outcome,
+    Proposal,
     TensorType,
 )
 from hwnas.core.state import dumps, loads
@@ -26,6 +24,7 @@ from hwnas.space.morph import Morph
 from hwnas.space.nas_bench_201 import NasBench201
 from hwnas.space.nn.network import Network
 from hwnas.space.replay import build
+from tests.unit import searching
 
 IMAGE = TensorType((1, 8, 8))
 SPACE = Morph(IMAGE, 3, channels=2, stages=2)
@@ -36,16 +35,7 @@ ONE = np.ones(1)
 Score = Callable[[Architecture], float | None]
 
 
-def context(
-    evaluations: int = 10_000,
-    objectives: int = 1,
-    seed: int = 0,
-    limit: float | None = None,
-    space: Any = SPACE,
-) -> Context:
-    names = [Metric(name) for name in ("error", "flops")[:objectives]]
-    goals = Objectives([Objective(m, limit if m.name == "error" else None) for m in names])
-    return Context(space, goals, np.random.default_rng(seed), units=9, evaluations=evaluations)
+context = partial(searching.context, space=SPACE)
 
 
 def small(seed: int = 0, evaluations: int = 10_000, objectives: int = 1, **options: Any) -> EAS:
@@ -53,16 +43,12 @@ def small(seed: int = 0, evaluations: int = 10_000, objectives: int = 1, **optio
     return EAS(context(evaluations, objectives, seed), **given)  # type: ignore[arg-type]
 
 
-def play(strategy: EAS, score: Score, tells: int) -> list[Any]:
-    """The proposals in order; those of no score fail."""
-    told: list[Any] = []
-    while len(told) < tells and not strategy.done:
-        for proposal in strategy.ask(1):
-            error = score(proposal.architecture)
-            metrics = {} if error is None else {"error": error, "flops": 1 - error}
-            strategy.tell([Outcome(proposal, metrics, failed="no" if error is None else None)])
-            told.append(proposal)
-    return told
+def play(strategy: EAS, score: Score, tells: int) -> list[Proposal]:
+    def metrics(architecture: Architecture) -> dict[str, float] | None:
+        error = score(architecture)
+        return None if error is None else {"error": error, "flops": 1 - error}
+
+    return searching.proposals(strategy, metrics, tells)
 
 
 def number(architecture: Architecture) -> float:

@@ -7,44 +7,21 @@ import pytest
 
 from hwnas.core import (
     Architecture,
-    Context,
     HwnasError,
-    Metric,
-    Objective,
-    Objectives,
     Outcome,
-    Setting,
-    TensorType,
 )
-from hwnas.core.pareto import hypervolume
 from hwnas.core.strategy import Strategy
 from hwnas.search.evolution.aging import Aging
 from hwnas.search.evolution.nsga2 import Nsga2
 from hwnas.search.random import Random
-from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from hwnas.testing.play import Play
 from tests.property import brute
-
-SPACE = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
-FAKE = FakeEstimator(Setting(SPACE, FakeTask()))
-
-
-def context(
-    evaluations: int = 10_000, objectives: int = 1, seed: int = 0, limit: float | None = None
-) -> Context:
-    first, *others = [Objective(m) for m in FAKE.metrics[:objectives]]
-    goals = Objectives([Objective(first.metric, limit), *others])
-    return Context(SPACE, goals, np.random.default_rng(seed), units=9, evaluations=evaluations)
+from tests.unit.searching import TINY, context, distance, volume
 
 
 def members(strategy: Strategy) -> list[Architecture]:
     own = strategy.state_dict()["own"]["population"]
     return [Architecture.from_json(a) for _, a, _ in own]
-
-
-def distance(a: Architecture, b: Architecture) -> int:
-    return sum(a[name] != b[name] for name in a)
 
 
 def grown(population: int, sample: int, errors: list[float]) -> Aging:
@@ -150,31 +127,18 @@ def test_nsga2_ranks_feasible_members_first() -> None:
     assert sum(v <= 0 for v in violations) == min(8, len(feasible))
 
 
-def volume(strategy: Strategy, reference: np.ndarray) -> float:
-    outcomes = Play(strategy).run()
-    goals = strategy.context.objectives
-    return hypervolume(np.array([goals.values(o.metrics) for o in outcomes]), reference)
-
-
 @pytest.mark.parametrize("cls", [Nsga2, Aging])
 def test_better_than_random_on_a_toy(cls: type[Strategy]) -> None:
     """The fake landscape has structure; five seeds, each with the same budget."""
-    reference = np.array([1.0, 1.0])
     sized = {"population": 16} | ({"sample": 6} if cls is Aging else {})
-    ours = [volume(cls(context(120, 2, seed), **sized), reference) for seed in range(5)]
-    theirs = [volume(Random(context(120, 2, seed)), reference) for seed in range(5)]
+    ours = [volume(cls(context(120, 2, seed), **sized)) for seed in range(5)]
+    theirs = [volume(Random(context(120, 2, seed))) for seed in range(5)]
     assert np.mean(ours) > np.mean(theirs)
     assert sum(a > b for a, b in zip(ours, theirs, strict=True)) >= 4
 
 
 def test_nsga2_goes_on_when_it_knows_the_whole_space() -> None:
-    from hwnas.space.chain import Chain
-
-    one_pixel = TensorType((1, 1, 1))
-    tiny = Chain(one_pixel, 3, depth=[1, 2], filters=[4], kernels=[1], dense=[0])  # 6 networks
-    goals = Objectives([Objective(Metric("error")), Objective(Metric("flops"))])
-    rng = np.random.default_rng(0)
-    outcomes = Play(Nsga2(Context(tiny, goals, rng, evaluations=60), population=8)).run()
+    outcomes = Play(Nsga2(context(60, 2, space=TINY), population=8)).run()
     assert len(outcomes) == 60
     assert len({o.proposal.point for o in outcomes}) == 6
 

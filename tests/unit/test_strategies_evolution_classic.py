@@ -10,17 +10,11 @@ import pytest
 
 from hwnas.core import (
     Architecture,
-    Context,
     HwnasError,
-    Objective,
-    Objectives,
     Outcome,
     Proposal,
-    Setting,
-    Space,
     TensorType,
 )
-from hwnas.core.pareto import hypervolume
 from hwnas.core.strategy import Strategy
 from hwnas.search.evolution.genetic import Genetic
 from hwnas.search.evolution.hierarchical import Hierarchical
@@ -29,25 +23,10 @@ from hwnas.search.random import Random
 from hwnas.space.chain import Chain
 from hwnas.space.mobile import Mobile
 from hwnas.space.moves import choices, sample
-from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from hwnas.testing.play import Play
+from tests.unit.searching import CELL, TINY, context, distance, volume
 
-SPACE = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
-FAKE = FakeEstimator(Setting(SPACE, FakeTask()))
 ALL: list[type[Strategy]] = [Genetic, LargeScale, Hierarchical]
-
-
-def context(
-    evaluations: int = 10_000,
-    objectives: int = 1,
-    seed: int = 0,
-    limit: float | None = None,
-    space: Space = SPACE,
-) -> Context:
-    first, *others = [Objective(m) for m in FAKE.metrics[:objectives]]
-    goals = Objectives([Objective(first.metric, limit), *others])
-    return Context(space, goals, np.random.default_rng(seed), units=9, evaluations=evaluations)
 
 
 def tell(strategy: Strategy, *metrics: Mapping[str, float] | float | None) -> list[Proposal]:
@@ -66,17 +45,8 @@ def outcome(proposal: Proposal, metrics: Mapping[str, float] | float | None) -> 
     return Outcome(proposal, metrics if isinstance(metrics, Mapping) else {"error": metrics})
 
 
-def distance(a: Any, b: Any) -> int:
-    return sum(a[name] != b[name] for name in a)
-
-
 def near(share: float, expected: float, n: int) -> bool:
     return abs(share - expected) <= 5 * np.sqrt(expected * (1 - expected) / n)
-
-
-def tiny() -> Context:
-    space = Chain(TensorType((1, 1, 1)), 3, depth=[1, 2], filters=[4], kernels=[1], dense=[0])
-    return context(60, space=space)  # 6 networks
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -88,19 +58,13 @@ def test_nothing_is_trained_twice(cls: type[Strategy]) -> None:
 @pytest.mark.parametrize("cls", [Genetic, Hierarchical])
 @pytest.mark.parametrize("metrics", [0.5, None])
 def test_the_search_ends_when_the_space_is_known(cls: Any, metrics: float | None) -> None:
-    strategy = cls(tiny(), population=4)
+    strategy = cls(context(60, space=TINY), population=4)
     asked = []
     while not strategy.done:
         new = strategy.ask(3)
         strategy.tell([outcome(p, metrics) for p in new])
         asked += [p.point for p in new]
     assert len(asked) == len(set(asked)) == 6
-
-
-def volume(strategy: Strategy) -> float:
-    goals = strategy.context.objectives
-    values = np.array([goals.values(o.metrics) for o in Play(strategy).run()])
-    return hypervolume(values, np.ones(2))
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -205,7 +169,7 @@ def test_crossover_of_different_depths_gives_networks_of_the_space() -> None:
 def test_mutation_changes_each_choice_with_its_probability() -> None:
     strategy = Genetic(context(), flip=0.3)
     rng = np.random.default_rng(4)
-    parents = [sample(SPACE, rng) for _ in range(2000)]
+    parents = [sample(CELL, rng) for _ in range(2000)]
     changed = [distance(p, strategy._mutate(p)) for p in parents]
     for k in range(4):  # binomial: they are independent
         expected = comb(6, k) * 0.3**k * 0.7 ** (6 - k)
@@ -311,7 +275,7 @@ def test_children_begin_from_the_weights_of_their_parent() -> None:
 
 
 def test_large_scale_goes_on_when_it_knows_the_whole_space() -> None:
-    assert len(Play(LargeScale(tiny(), population=4)).run()) == 60
+    assert len(Play(LargeScale(context(60, space=TINY), population=4)).run()) == 60
 
 
 # Hierarchical evolution

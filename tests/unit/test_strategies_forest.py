@@ -1,39 +1,25 @@
 """The forest is SMAC's."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hwnas.core import Architecture, Context, HwnasError, Objective, Objectives, Setting, TensorType
-from hwnas.core.pareto import hypervolume
-from hwnas.core.strategy import Strategy
+from hwnas.core import Architecture, HwnasError, TensorType
 from hwnas.search.bayes.forest import Forest, _features
 from hwnas.search.random import Random
 from hwnas.space.chain import Chain
 from hwnas.space.encoding import Encoding
-from hwnas.space.moves import choices, sample
-from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from hwnas.space.moves import choices
+from hwnas.testing.play import Play
+from tests.unit import searching
+from tests.unit.searching import CELL, architectures, volume
 
-CELL = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
 CHAIN = Chain(TensorType((1, 8, 8)), 3)
-FAKE = FakeEstimator(Setting(CELL, FakeTask()))
 
 
-def context(
-    evaluations: int = 40, objectives: int = 2, seed: int = 0, space: Any = CELL
-) -> Context:
-    goals = Objectives([Objective(m) for m in FAKE.metrics[:objectives]])
-    estimator = FakeEstimator(Setting(space, FakeTask()))
-    rng = np.random.default_rng(seed)
-    return Context(space, goals, rng, units=9, evaluations=evaluations, costs=estimator.costs)
-
-
-def architectures(space: Any, n: int = 30) -> list[Architecture]:
-    rng = np.random.default_rng(0)
-    return [sample(space, rng) for _ in range(n)]
+context = partial(searching.context, evaluations=40, objectives=2)
 
 
 def test_numbers_are_features_options_have_one_each_and_absence_is_a_value() -> None:
@@ -42,14 +28,14 @@ def test_numbers_are_features_options_have_one_each_and_absence_is_a_value() -> 
     encoding(found)
     rows, columns = encoding(found), encoding.columns
     features = _features(rows, columns)
-    widths = [1 if c.ordered else c.size for c in columns]
+    widths = [1 if c.choice.ordered else c.size for c in columns]
     parts = np.split(features, np.cumsum(widths), axis=1)
     assert np.isnan(rows).any()
     for value, column, part in zip(rows.T, columns, parts[:-1], strict=True):
         for v, p in zip(value, part, strict=True):
             if np.isnan(v):
                 assert (p == -1).all()
-            elif column.ordered:
+            elif column.choice.ordered:
                 assert p == [v]
             else:
                 assert p.tolist() == [float(i == v) for i in range(column.size)]
@@ -146,12 +132,6 @@ def test_random_ones_are_interleaved(random: float, low: int, high: int) -> None
         strategy._best(score)
         drawn += not judged
     assert low <= drawn <= high
-
-
-def volume(strategy: Strategy) -> float:
-    goals = strategy.context.objectives
-    values = np.array([goals.values(o.metrics) for o in Play(strategy).run()])
-    return hypervolume(values, np.ones(len(goals)))
 
 
 @pytest.mark.slow

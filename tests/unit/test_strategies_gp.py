@@ -1,39 +1,33 @@
 """Gaussian processes over choices, and the search with them."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hwnas.core import Architecture, Context, HwnasError, Objective, Objectives, Setting, TensorType
-from hwnas.core.pareto import hypervolume
+from hwnas.core import HwnasError, TensorType
 from hwnas.core.state import dumps, loads
-from hwnas.core.strategy import Strategy
 from hwnas.search.bayes.gp import GP
 from hwnas.search.random import Random
 from hwnas.space.chain import Chain
-from hwnas.space.encoding import Encoding
-from hwnas.space.moves import mutate, sample
-from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from hwnas.space.encoding import Encoding, one_hot
+from hwnas.space.moves import mutate
+from hwnas.testing.play import Play
+from tests.unit import searching
+from tests.unit.searching import CELL, architectures, volume
 
-CELL = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
 CHAIN = Chain(TensorType((1, 8, 8)), 3)
-FAKE = FakeEstimator(Setting(CELL, FakeTask()))
 KERNELS = ["hamming", "arc", "latent"]
 
-
-def architectures(space: Any, n: int = 30) -> list[Architecture]:
-    rng = np.random.default_rng(0)
-    return [sample(space, rng) for _ in range(n)]
+context = partial(searching.context, evaluations=40, objectives=2)
 
 
 def kernel(name: str, space: Any, seed: int | None = 0) -> tuple[Any, np.ndarray, np.ndarray, list]:
     """With hyperparameters drawn at random, on architectures: also inputs, rows and columns."""
     import torch
 
-    from hwnas.search._models.choice_kernels import KERNELS, encode
+    from hwnas.search._models.choice_kernels import KERNELS
 
     encoding = Encoding(space)
     rows = encoding(architectures(space))
@@ -42,7 +36,7 @@ def kernel(name: str, space: Any, seed: int | None = 0) -> tuple[Any, np.ndarray
         generator = torch.Generator().manual_seed(seed)
         for parameter in found.parameters():
             parameter.data = torch.randn(parameter.shape, generator=generator).double()
-    return found, encode(rows, encoding.columns), rows, encoding.columns
+    return found, one_hot(rows, encoding.columns), rows, encoding.columns
 
 
 def matrix(found: Any, x: np.ndarray) -> np.ndarray:
@@ -77,7 +71,7 @@ def test_hamming_weighs_choices_in_which_two_differ(space: Any) -> None:
             for u, v, weight, column in zip(a, b, weights, columns, strict=True):
                 if np.isnan(u) or np.isnan(v):
                     distance = float(np.isnan(u) != np.isnan(v))
-                elif column.ordered:
+                elif column.choice.ordered:
                     distance = abs(u - v) / max(column.size - 1, 1)
                 else:
                     distance = float(u != v)
@@ -90,7 +84,7 @@ def test_arc_is_a_squared_exponential_of_places_in_circles() -> None:
     radii, angles = found.radius.detach().numpy(), found.angle.detach().numpy()
     squares = np.zeros((len(rows), len(rows)))
     for value, radius, angle, column in zip(rows.T, radii, angles, columns, strict=True):
-        if column.ordered:
+        if column.choice.ordered:
             turn = angle * value / max(column.size - 1, 1)
             places = radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
         else:  # any with this angle between each two
@@ -169,15 +163,6 @@ def test_learning_makes_the_values_likelier() -> None:
     assert loss(after) < loss(before) - 1
 
 
-def context(
-    evaluations: int = 40, objectives: int = 2, seed: int = 0, space: Any = CELL
-) -> Context:
-    goals = Objectives([Objective(m) for m in FAKE.metrics[:objectives]])
-    estimator = FakeEstimator(Setting(space, FakeTask()))
-    rng = np.random.default_rng(seed)
-    return Context(space, goals, rng, units=9, evaluations=evaluations, costs=estimator.costs)
-
-
 def test_hyperparameters_are_learned_again_after_a_tenth_more() -> None:
     strategy = GP(context(evaluations=34), startup=28, candidates=20)
     play = Play(strategy)
@@ -203,12 +188,6 @@ def test_hyperparameters_are_kept_in_snapshots_and_as_columns_are_added(kernel: 
     at = architectures(CHAIN, 5)
     for a, b in zip(first._predict()(at), second._predict()(at), strict=True):
         assert np.array_equal(a, b)
-
-
-def volume(strategy: Strategy) -> float:
-    goals = strategy.context.objectives
-    values = np.array([goals.values(o.metrics) for o in Play(strategy).run()])
-    return hypervolume(values, np.ones(len(goals)))
 
 
 @pytest.mark.slow

@@ -8,7 +8,6 @@ import pytest
 
 from hwnas.core import (
     Architecture,
-    Context,
     HwnasError,
     Metric,
     Objective,
@@ -16,7 +15,6 @@ from hwnas.core import (
     Outcome,
     Proposal,
     Setting,
-    TensorType,
 )
 from hwnas.core.outcome import Spent
 from hwnas.core.pareto import hypervolume
@@ -29,27 +27,12 @@ from hwnas.search.halving.asha import ASHA
 from hwnas.search.halving.bohb import BOHB
 from hwnas.search.halving.hyperband import Hyperband
 from hwnas.search.halving.successive_halving import SuccessiveHalving
-from hwnas.space.nas_bench_201 import NasBench201
 from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from hwnas.testing.play import Play
 from tests.property import brute
+from tests.unit.searching import CELL, context
 
-SPACE = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
-FAKE = FakeEstimator(Setting(SPACE, FakeTask()))
 HALVINGS: list[type[Strategy]] = [SuccessiveHalving, Hyperband, ASHA, BOHB]
-
-
-def context(
-    units: int = 9,
-    evaluations: int = 200,
-    objectives: int = 1,
-    seed: int = 0,
-    limit: float | None = None,
-) -> Context:
-    first, *others = [Objective(m) for m in FAKE.metrics[:objectives]]
-    goals = Objectives([Objective(first.metric, limit), *others])
-    rng = np.random.default_rng(seed)
-    return Context(SPACE, goals, rng, units=units, evaluations=evaluations)
 
 
 def sizes(outcomes: list[Outcome]) -> list[tuple[int, int]]:
@@ -84,7 +67,7 @@ def test_rungs_by_hand(units: int, eta: int, least: int, expected: list[int]) ->
 
 def test_hyperband_has_brackets_down_to_the_least_units() -> None:
     """R / r_min = 9: the table of R = 9 with all units three times as many."""
-    outcomes = Play(Hyperband(context(27, 22), least=3)).run()
+    outcomes = Play(Hyperband(context(22, units=27), least=3)).run()
     # s = 2: 9 at 3, 3 at 9, 1 at 27; s = 1: ceil(3/2 * 3) = 5 at 9, 1 at 27; s = 0: 3 at 27.
     assert sizes(outcomes) == [(9, 3), (3, 9), (1, 27), (5, 9), (4, 27)]
 
@@ -165,18 +148,18 @@ def test_the_promoted_leave_no_room_for_others_of_their_front() -> None:
 
 @pytest.mark.parametrize("slots", [1, 4])
 def test_rounds_of_successive_halving(slots: int) -> None:
-    play = Play(SuccessiveHalving(context(27, 2 * 40)), slots, np.random.default_rng(0))
+    play = Play(SuccessiveHalving(context(2 * 40, units=27)), slots, np.random.default_rng(0))
     assert sizes(play.run()) == [(27, 1), (9, 3), (3, 9), (1, 27)] * 2
 
 
 def test_the_number_of_networks_is_an_option() -> None:
-    outcomes = Play(SuccessiveHalving(context(9, 31), networks=20)).run()
+    outcomes = Play(SuccessiveHalving(context(31), networks=20)).run()
     assert sizes(outcomes) == [(20, 1), (6, 3), (2, 9), (3, 1)]
 
 
 def test_successive_halving_finds_the_best_of_a_round() -> None:
     """Where the order of the scores is the same on each rung, the best of all is left."""
-    outcomes = Play(SuccessiveHalving(context(27, 40))).run()
+    outcomes = Play(SuccessiveHalving(context(40, units=27))).run()
     first = [FAKE_ERROR(o.proposal.point) for o in outcomes[:27]]
     assert FAKE_ERROR(outcomes[-1].proposal.point) == min(first)
 
@@ -184,13 +167,13 @@ def test_successive_halving_finds_the_best_of_a_round() -> None:
 def FAKE_ERROR(point: object) -> float:
     """The fake error of full training."""
     assert isinstance(point, Architecture)
-    (outcome,) = FakeEstimator(Setting(SPACE, FakeTask())).estimate([Proposal(0, point, 27)])
+    (outcome,) = FakeEstimator(Setting(CELL, FakeTask())).estimate([Proposal(0, point, 27)])
     return outcome.metrics["error"]
 
 
 def test_later_rounds_are_ranked_among_all_scores_of_a_rung() -> None:
     """A network that an earlier round dominates is not promoted while another one is not."""
-    strategy = SuccessiveHalving(context(2, 100, objectives=2), eta=2)
+    strategy = SuccessiveHalving(context(100, objectives=2, units=2), eta=2)
     told = iter([(0.2, 2.0), (0.3, 3.0), (0.2, 2.0), (0.1, 9.0), (0.3, 2.5)])
     trail = []
     for error, flops in told:
@@ -219,13 +202,13 @@ def algorithm_2(told: dict[int, list[Outcome]], promoted: set[int], eta: int) ->
 
 @pytest.mark.parametrize("slots", [1, 3, 8])
 def test_asha_is_algorithm_2(slots: int) -> None:
-    strategy = ASHA(context(9, 150))
+    strategy = ASHA(context(150))
     rng = np.random.default_rng(0)
     told: dict[int, list[Outcome]] = defaultdict(list)
     promoted: set[int] = set()
     work: list[Proposal] = []
     points: dict[int, object] = {}
-    estimator = FakeEstimator(Setting(SPACE, FakeTask()))
+    estimator = FakeEstimator(Setting(CELL, FakeTask()))
     while not strategy.done:
         while len(work) < slots and strategy.asked < 150:
             expected = algorithm_2(told, promoted, 3)
@@ -246,7 +229,7 @@ def test_asha_is_algorithm_2(slots: int) -> None:
 
 def test_asha_gives_up_the_paused_if_the_inner_strategy_waits_for_them() -> None:
     inner = {"name": "nsga2", "population": 6}
-    strategy = create("strategies", {"name": "asha", "strategy": inner}, "search", context(9, 60))
+    strategy = create("strategies", {"name": "asha", "strategy": inner}, "search", context(60))
     outcomes = Play(strategy).run()
     assert len(outcomes) == 60
     assert len({o.proposal.point for o in outcomes}) > 12  # several generations
@@ -257,8 +240,8 @@ def test_asha_gives_up_the_paused_if_the_inner_strategy_waits_for_them() -> None
 
 
 def test_bohb_is_hyperband_in_its_brackets() -> None:
-    ours = Play(BOHB(context(9, 44), candidates=4)).run()
-    assert sizes(ours) == sizes(Play(Hyperband(context(9, 44))).run())
+    ours = Play(BOHB(context(44), candidates=4)).run()
+    assert sizes(ours) == sizes(Play(Hyperband(context(44))).run())
 
 
 def test_bohb_models_the_largest_training_with_enough_scores(
@@ -273,7 +256,7 @@ def test_bohb_models_the_largest_training_with_enough_scores(
         return suggest(self, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Study, "suggest", listen)
-    strategy = BOHB(context(9, 90), random=0.0, candidates=4)
+    strategy = BOHB(context(90), random=0.0, candidates=4)
     play = Play(strategy)
     used = set()
     while not strategy.done:
@@ -303,7 +286,7 @@ def test_a_share_of_bohbs_networks_is_random(monkeypatch: pytest.MonkeyPatch) ->
     every = (Architecture(dict(zip(NAMES, v, strict=True))) for v in product(*OPTIONS))
     fresh = iter(every)
     monkeypatch.setattr(Study, "suggest", never)
-    outcomes = Play(BOHB(context(9, 300))).run()
+    outcomes = Play(BOHB(context(300))).run()
     new = sum(o.proposal.parent is None for o in outcomes) - 9  # until there is a model
     assert len(modelled) / new == pytest.approx(2 / 3, abs=0.1)
 
@@ -311,7 +294,7 @@ def test_a_share_of_bohbs_networks_is_random(monkeypatch: pytest.MonkeyPatch) ->
 def _choices() -> tuple[list[str], list[list[object]]]:
     from hwnas.space.moves import choices, sample
 
-    met = choices(SPACE, sample(SPACE, np.random.default_rng(0)))
+    met = choices(CELL, sample(CELL, np.random.default_rng(0)))
     return [c.name for c in met], [list(c.values) for c in met]
 
 
@@ -325,8 +308,8 @@ def test_bohb_learns_from_scores_of_little_training() -> None:
         new = [o for o in Play(strategy).run() if o.proposal.parent is None]
         return float(np.median([o.metrics["error"] for o in new[len(new) // 2 :]]))
 
-    ours = [typical(BOHB(context(3, 70, seed=s), eta=3, candidates=24)) for s in range(3)]
-    theirs = [typical(Hyperband(context(3, 70, seed=s), eta=3)) for s in range(3)]
+    ours = [typical(BOHB(context(70, seed=s, units=3), eta=3, candidates=24)) for s in range(3)]
+    theirs = [typical(Hyperband(context(70, seed=s, units=3), eta=3)) for s in range(3)]
     assert np.mean(ours) < np.mean(theirs)
 
 
@@ -335,7 +318,7 @@ def test_bohb_learns_from_scores_of_little_training() -> None:
 
 @pytest.mark.parametrize("cls", HALVINGS)
 def test_a_network_keeps_its_weights_and_is_trained_on(cls: type[Strategy]) -> None:
-    outcomes = Play(cls(context(9, 60, 2)), 3, np.random.default_rng(0)).run()
+    outcomes = Play(cls(context(60, 2)), 3, np.random.default_rng(0)).run()
     told = {o.proposal.id: o for o in outcomes}
     promoted = [o for o in outcomes if o.proposal.parent is not None]
     assert promoted
@@ -349,7 +332,7 @@ def test_a_network_keeps_its_weights_and_is_trained_on(cls: type[Strategy]) -> N
 @pytest.mark.parametrize("cls", HALVINGS)
 def test_with_a_limit_the_feasible_are_promoted(cls: type[Strategy]) -> None:
     """Networks of three sorts: good but too large, small enough, and neither."""
-    strategy = cls(context(3, 80, 2, limit=0.5))
+    strategy = cls(context(80, 2, limit=0.5, units=3))
     sort: dict[object, float] = {}
     promoted = []
     while not strategy.done:
@@ -368,7 +351,7 @@ def test_better_than_random_on_a_toy(cls: type[Strategy]) -> None:
     """For the same training units more of the hypervolume; scores of full training only."""
 
     def volume(name: str, options: dict[str, int], seed: int) -> float:
-        ctx = context(9, 24, 2, seed)
+        ctx = context(24, 2, seed)
         ctx.price = lambda p: p.train / 9
         outcomes = Play(create("strategies", {"name": name, **options}, "search", ctx)).run()
         full = [o for o in outcomes if o.spent.train >= 9]
@@ -398,4 +381,4 @@ def test_better_than_random_on_a_toy(cls: type[Strategy]) -> None:
 )
 def test_mistakes(config: dict[str, object], message: str) -> None:
     with pytest.raises(HwnasError, match=message):
-        create("strategies", config, "search", context(9, 20))
+        create("strategies", config, "search", context(20))

@@ -7,14 +7,12 @@ from math import ceil, floor
 import numpy as np
 import pytest
 
-from hwnas.core import Context, HwnasError, Objective, Objectives, Outcome, Setting, TensorType
+from hwnas.core import HwnasError, Outcome
 from hwnas.core.registry import create
 from hwnas.search.halving.hyperband import Hyperband
-from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.testing import FakeEstimator, FakeTask, check_strategy
-from hwnas.testing.strategy import Play
-
-SPACE = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
+from hwnas.testing import check_strategy
+from hwnas.testing.play import Play
+from tests.unit.searching import CELL, context
 
 # Li et al. 2018, table 1: R = 81, eta = 3; (n_i, r_i) of brackets s = 4 to 0.
 TABLE = [
@@ -25,12 +23,6 @@ TABLE = [
     [(5, 81)],
 ]
 CYCLE = sum(n for bracket in TABLE for n, _ in bracket)
-
-
-def context(units: int, evaluations: int, objectives: int = 1) -> Context:
-    metrics = FakeEstimator(Setting(SPACE, FakeTask())).metrics[:objectives]
-    goals = Objectives([Objective(m) for m in metrics])
-    return Context(SPACE, goals, np.random.default_rng(0), units=units, evaluations=evaluations)
 
 
 def rungs(outcomes: list[Outcome]) -> list[list[Outcome]]:
@@ -45,7 +37,7 @@ def sizes(outcomes: list[Outcome]) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("slots", [1, 4])
 def test_the_brackets_of_the_paper(slots: int) -> None:
-    play = Play(Hyperband(context(81, 2 * CYCLE)), slots)
+    play = Play(Hyperband(context(2 * CYCLE, units=81)), slots)
     outcomes = play.run()
     assert len(outcomes) == 2 * CYCLE
     assert sizes(outcomes) == [rung for bracket in TABLE for rung in bracket] * 2
@@ -63,7 +55,7 @@ def test_brackets_by_exact_arithmetic(units: int, eta: int) -> None:
             train = max(1, round(units * Fraction(1, eta ** (s - i))))
             expected.append((max(1, count), train))
     total = sum(n for n, _ in expected)
-    outcomes = Play(Hyperband(context(units, total), eta=eta)).run()
+    outcomes = Play(Hyperband(context(total, units=units), eta=eta)).run()
     merged = [  # brackets whose rungs look alike are told apart by nothing
         (sum(n for n, _ in group), train)
         for train, group in ((t, list(g)) for t, g in groupby(expected, key=lambda e: e[1]))
@@ -74,7 +66,7 @@ def test_brackets_by_exact_arithmetic(units: int, eta: int) -> None:
 
 @pytest.mark.parametrize("objectives", [1, 2])
 def test_the_best_are_promoted_and_keep_their_weights(objectives: int) -> None:
-    strategy = Hyperband(context(81, CYCLE, objectives))
+    strategy = Hyperband(context(CYCLE, objectives, units=81))
     outcomes = Play(strategy, 4, np.random.default_rng(0)).run()
     told = {o.proposal.id: o for o in outcomes}
     for bracket in TABLE:
@@ -103,7 +95,7 @@ def test_the_best_are_promoted_and_keep_their_weights(objectives: int) -> None:
 
 def test_the_inner_strategy_hears_of_full_training_only() -> None:
     heard: list[Outcome] = []
-    strategy = Hyperband(context(9, 60), strategy={"name": "aging", "population": 4, "sample": 2})
+    strategy = Hyperband(context(60), strategy={"name": "aging", "population": 4, "sample": 2})
     inner = strategy._inner
     tell, lost = inner._tell, inner._lost
     inner._tell = lambda o: (heard.append(o), tell(o))[1]  # type: ignore[method-assign]
@@ -121,7 +113,7 @@ def test_the_inner_strategy_hears_of_full_training_only() -> None:
 def test_around_any_strategy_of_networks(inner: str) -> None:
     small = {} if inner == "random" else {"population": 4}
     small |= {"sample": 2} if inner == "aging" else {}
-    check_strategy("hyperband", {"eta": 3, "strategy": {"name": inner, **small}}, SPACE)
+    check_strategy("hyperband", {"eta": 3, "strategy": {"name": inner, **small}}, CELL)
 
 
 @pytest.mark.parametrize(
@@ -137,11 +129,11 @@ def test_around_any_strategy_of_networks(inner: str) -> None:
 def test_mistakes(options: dict[str, object], message: str) -> None:
     config = {"name": "hyperband", **options}
     with pytest.raises(HwnasError, match=message):
-        create("strategies", config, "search", context(9, 20))
+        create("strategies", config, "search", context(20))
 
 
 def test_a_rung_whose_members_all_fail_ends_the_bracket() -> None:
-    strategy = Hyperband(context(9, 100))
+    strategy = Hyperband(context(100))
     # Nine begin in the first bracket; the three promoted all fail, so that the next one opens.
     play = Play(strategy, fails=lambda count: 9 <= count < 12)
     outcomes = play.run(20)

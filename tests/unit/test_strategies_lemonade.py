@@ -17,26 +17,18 @@ from hwnas.core import (
     Objectives,
     Outcome,
     Proposal,
-    Setting,
     Space,
-    TensorType,
 )
-from hwnas.core.pareto import hypervolume
 from hwnas.core.state import dumps, loads
-from hwnas.core.strategy import Strategy
 from hwnas.search.evolution.lemonade import Lemonade
 from hwnas.search.random import Random
-from hwnas.space.chain import Chain
 from hwnas.space.moves import every, sample
-from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from hwnas.testing.play import Play
 from tests.property import brute
+from tests.unit.searching import CELL, FAKE, TINY, distance, volume
 
 Costs = Callable[[Architecture], Mapping[str, float]]
 
-SPACE = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
-FAKE = FakeEstimator(Setting(SPACE, FakeTask()))
 ERROR, FLOPS, PARAMS = FAKE.metrics
 # More of one is less of the other, so that no costs are better than others.
 OPPOSED = (ERROR, FLOPS, Metric("spare", goal="max", cheap=True))
@@ -53,7 +45,7 @@ def strategy(
     limits: Mapping[str, float] | None = None,
     seed: int = 0,
     evaluations: int = 10_000,
-    space: Space = SPACE,
+    space: Space = CELL,
     **options: Any,
 ) -> Lemonade:
     goals = Objectives([Objective(m, (limits or {}).get(m.name)) for m in metrics])
@@ -99,10 +91,6 @@ def shares(known: Sequence[float], at: Sequence[float], bandwidth: float) -> np.
 
 def flops(architecture: Architecture) -> float:
     return FAKE.value(architecture, "flops")
-
-
-def distance(a: Any, b: Any) -> int:
-    return sum(a[name] != b[name] for name in a)
 
 
 @pytest.mark.parametrize("density", ["population", "tried"])
@@ -254,7 +242,7 @@ def test_a_child_dominated_at_birth_waits_for_others() -> None:
 
 def test_over_a_cheap_limit_nothing_is_trained_while_there_is_something_else() -> None:
     rng = np.random.default_rng(0)
-    limit = float(np.quantile([flops(sample(SPACE, rng)) for _ in range(400)], 0.15))
+    limit = float(np.quantile([flops(sample(CELL, rng)) for _ in range(400)], 0.15))
     search = strategy(limits={"flops": limit}, evaluations=60)
     outcomes = Play(search).run()
     assert len(outcomes) == 60
@@ -297,19 +285,10 @@ def test_costs_that_are_all_the_same_and_of_any_size() -> None:
 
 
 def test_a_small_space_is_trained_once_and_then_it_ends() -> None:
-    one_pixel = TensorType((1, 1, 1))
-    tiny = Chain(one_pixel, 3, depth=[1, 2], filters=[4], kernels=[1], dense=[0])
-    fake = FakeEstimator(Setting(tiny, FakeTask()))
     for slots in (1, 3):
-        search = strategy(costs=fake.costs, space=tiny, evaluations=60, initial=2)
+        search = strategy(space=TINY, evaluations=60, initial=2)
         outcomes = Play(search, slots).run()
-        assert sorted(o.proposal.point.key for o in outcomes) == sorted(a.key for a in every(tiny))  # type: ignore[union-attr]
-
-
-def volume(search: Strategy) -> float:
-    goals = search.context.objectives
-    values = np.array([goals.values(o.metrics) for o in Play(search).run()])
-    return hypervolume(values, np.array([1.0, 1.0]))
+        assert sorted(o.proposal.point.key for o in outcomes) == sorted(a.key for a in every(TINY))  # type: ignore[union-attr]
 
 
 def test_better_than_random_on_a_toy() -> None:

@@ -1,7 +1,5 @@
 """Hill climbing and Pareto local search."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -13,7 +11,6 @@ from hwnas.core import (
     Objective,
     Objectives,
     Outcome,
-    Proposal,
     Spent,
     Strategy,
     TensorType,
@@ -23,9 +20,8 @@ from hwnas.search.local.hill_climbing import HillClimbing
 from hwnas.search.local.pareto_local import ParetoLocal
 from hwnas.space.morph import Morph
 from hwnas.space.moves import neighbours
-from hwnas.space.nas_bench_201 import NasBench201
+from tests.unit.searching import CELL, proposals
 
-SPACE = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 
@@ -43,7 +39,7 @@ def context(
     *names: str,
     seed: int = 0,
     evaluations: int = 200,
-    space: object = SPACE,
+    space: object = CELL,
     limit: float | None = None,
 ) -> Context:
     known = {"error": Metric("error"), "cost": Metric("cost", cheap=True)}
@@ -53,36 +49,18 @@ def context(
         Objectives(objectives),
         np.random.default_rng(seed),
         evaluations=evaluations,
-        costs=lambda a: {"cost": metrics(a)["cost"]} if space is SPACE else {},
+        costs=lambda a: {"cost": metrics(a)["cost"]} if space is CELL else {},
     )
 
 
-def play(
-    strategy: Strategy,
-    score: Callable[[Architecture], dict[str, float]] = metrics,
-    most: int = 10**6,
-) -> list[Proposal]:
-    asked: list[Proposal] = []
-    while not strategy.done and len(asked) < most:
-        for proposal in strategy.ask(1):
-            assert isinstance(proposal.point, Architecture)
-            asked.append(proposal)
-            strategy.tell([Outcome(proposal, score(proposal.point), spent=Spent(1))])
-    return asked
-
-
-def points(asked: list[Proposal]) -> list[Architecture]:
-    return [p.point for p in asked if isinstance(p.point, Architecture)]
-
-
 def test_a_round_of_hill_climbing_is_of_neighbours_of_the_best() -> None:
-    asked = play(HillClimbing(context("error", evaluations=33), children=8))
-    known = points(asked)
+    asked = proposals(HillClimbing(context("error", evaluations=33), children=8), metrics)
+    known = [p.architecture for p in asked]
     best = known[0]
     for start in range(1, 33, 8):
         children = known[start : start + 8]
         assert {p.parent for p in asked[start : start + 8]} == {asked[known.index(best)].id}
-        assert all(child in set(neighbours(SPACE, best)) for child in children)
+        assert all(child in set(neighbours(CELL, best)) for child in children)
         best = max([best, *children], key=convolutions)
         if best not in children:
             break
@@ -90,16 +68,16 @@ def test_a_round_of_hill_climbing_is_of_neighbours_of_the_best() -> None:
 
 
 def test_it_reaches_a_top_and_starts_again() -> None:
-    asked = play(HillClimbing(context("error", evaluations=300)))
+    asked = proposals(HillClimbing(context("error", evaluations=300)), metrics)
     starts = [p for p in asked if p.parent is None]
     assert len(starts) > 1
-    assert max(map(convolutions, points(asked))) == 6 * (len(OPS) - 1)
-    assert len(set(points(asked))) == len(asked)
+    assert max(convolutions(p.architecture) for p in asked) == 6 * (len(OPS) - 1)
+    assert len({p.architecture for p in asked}) == len(asked)
 
 
 def test_several_objectives_are_climbed_from_the_front() -> None:
-    asked = play(HillClimbing(context("error", "cost", evaluations=100)))
-    totals = {convolutions(a) for a in points(asked)}
+    asked = proposals(HillClimbing(context("error", "cost", evaluations=100)), metrics)
+    totals = {convolutions(p.architecture) for p in asked}
     assert max(totals) - min(totals) > 10
     assert sum(p.parent is None for p in asked) < 5
 
@@ -111,7 +89,9 @@ def test_morphisms_grow_the_present_network_which_is_trained_on() -> None:
     def score(architecture: Architecture) -> dict[str, float]:
         return {"error": found.setdefault(architecture, 1.0 / (1 + len(found)))}
 
-    asked = play(HillClimbing(context("error", evaluations=11, space=space), morphisms=2), score)
+    asked = proposals(
+        HillClimbing(context("error", evaluations=11, space=space), morphisms=2), score
+    )
     first, again, *children = asked[:10]
     assert again.point == first.point
     assert again.parent == first.id
@@ -133,15 +113,17 @@ def test_pareto_local_tries_neighbours_of_the_front_only() -> None:
             objectives = strategy.context.objectives
             values = np.array([objectives.values(metrics(a)) for a in told])
             front = fronts(values, np.zeros(len(told)))[0]
-            assert any(point in set(neighbours(SPACE, told[i])) for i in front)
+            assert any(point in set(neighbours(CELL, told[i])) for i in front)
         assert point not in told
         told.append(point)
         strategy.tell([Outcome(proposal, metrics(point), spent=Spent(1))])
 
 
 def test_what_would_break_a_cheap_limit_is_left_for_the_end() -> None:
-    asked = play(ParetoLocal(context("error", "cost", evaluations=80, limit=12.0), initial=5))
-    later = [convolutions(a) for a in points(asked)[5:]]
+    asked = proposals(
+        ParetoLocal(context("error", "cost", evaluations=80, limit=12.0), initial=5), metrics
+    )
+    later = [convolutions(p.architecture) for p in asked[5:]]
     begun = next(i for i, total in enumerate(later) if total <= 12)
     assert all(total <= 12 for total in later[begun:])
     assert max(later[begun:]) == 12
@@ -149,8 +131,8 @@ def test_what_would_break_a_cheap_limit_is_left_for_the_end() -> None:
 
 def test_with_one_objective_it_climbs_to_the_top() -> None:
     for seed in range(5):
-        asked = play(ParetoLocal(context("error", seed=seed, evaluations=150)))
-        totals = [convolutions(a) for a in points(asked)]
+        asked = proposals(ParetoLocal(context("error", seed=seed, evaluations=150)), metrics)
+        totals = [convolutions(p.architecture) for p in asked]
         assert max(totals) == 6 * (len(OPS) - 1)
         assert totals.index(max(totals)) < 100
 
@@ -162,8 +144,8 @@ def test_it_leaves_a_local_optimum() -> None:
     def score(architecture: Architecture) -> dict[str, float]:
         return {"error": 0.01} if architecture == trap else metrics(architecture)
 
-    asked = play(ParetoLocal(context("error", evaluations=400)), score)
-    assert max(map(convolutions, points(asked))) == 6 * (len(OPS) - 1)
+    asked = proposals(ParetoLocal(context("error", evaluations=400)), score)
+    assert max(convolutions(p.architecture) for p in asked) == 6 * (len(OPS) - 1)
 
 
 @pytest.mark.parametrize(

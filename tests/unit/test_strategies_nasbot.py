@@ -1,12 +1,13 @@
 """OTMANN is an optimal transport, and NASBOT a process on it with an evolutionary acquisition."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from hwnas.core import Architecture, Context, HwnasError, Objective, Objectives, Setting, TensorType
+from hwnas.core import Architecture, HwnasError
 from hwnas.graph.graph import Graph
 from hwnas.graph.ops.pool import Pool
 from hwnas.search._gaussian import nearest
@@ -14,24 +15,17 @@ from hwnas.search._graphs import Network, network, of
 from hwnas.search._otmann import Distances, Transport, mismatch
 from hwnas.search.bayes.nasbot import NASBOT
 from hwnas.space.moves import choices, sample
-from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from hwnas.testing.play import Play
+from tests.unit import searching
+from tests.unit.searching import CELL
 from tests.unit.test_strategies_wl import IMAGE, conv, diamond
 
-SPACE = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
-FAKE = FakeEstimator(Setting(SPACE, FakeTask()))
-
-
-def context(evaluations: int = 60, objectives: int = 2, seed: int = 0) -> Context:
-    goals = Objectives([Objective(m) for m in FAKE.metrics[:objectives]])
-    rng = np.random.default_rng(seed)
-    return Context(SPACE, goals, rng, evaluations=evaluations, costs=FAKE.costs)
+context = partial(searching.context, evaluations=60, objectives=2, units=1)
 
 
 def networks(n: int, seed: int = 0) -> list[Network]:
     rng = np.random.default_rng(seed)
-    return [network(SPACE, sample(SPACE, rng)) for _ in range(n)]
+    return [network(CELL, sample(CELL, rng)) for _ in range(n)]
 
 
 def chain(*kernels: int) -> Network:
@@ -137,8 +131,8 @@ def test_cells_that_are_repeated_are_transported_at_once() -> None:
 
 def test_the_covariance_is_positive_definite_and_predicts() -> None:
     rng = np.random.default_rng(0)
-    some = [sample(SPACE, rng) for _ in range(70)]
-    layers = [network(SPACE, a).layers for a in some]
+    some = [sample(CELL, rng) for _ in range(70)]
+    layers = [network(CELL, a).layers for a in some]
     y = np.array([[float(sum(layer.kind == "conv" for layer in found))] for found in layers])
     strategy = NASBOT(context())
     mean, deviation = strategy._fit(some[:45], y[:45], rng)(some[45:])
@@ -166,9 +160,9 @@ def test_parents_are_those_of_high_acquisition() -> None:
 
 def test_as_many_changes_as_the_paper_makes() -> None:
     strategy = NASBOT(context())
-    parent = sample(SPACE, np.random.default_rng(0))
+    parent = sample(CELL, np.random.default_rng(0))
     changed = [strategy._changed(parent) for _ in range(600)]
-    apart = [sum(a[c.name] != parent[c.name] for c in choices(SPACE, parent)) for a in changed]
+    apart = [sum(a[c.name] != parent[c.name] for c in choices(CELL, parent)) for a in changed]
     # One change is made of one step, or of more that meet in the same choice.
     assert 0.5 < apart.count(1) / 600 < 0.62
     assert max(apart) <= 5

@@ -1,6 +1,6 @@
 """PNAS and its surrogate do what the paper says."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -29,32 +29,14 @@ from hwnas.search.growth.pnas import PNAS
 from hwnas.space.chain import Chain
 from hwnas.space.darts import Darts
 from hwnas.space.moves import choices, every, sample
-from hwnas.space.nas_bench_201 import NasBench201
 from hwnas.space.replay import build
+from tests.unit.searching import CELL, play
+from tests.unit.words import Words
 
 IMAGE = TensorType((1, 4, 4))
-CELL = NasBench201(IMAGE, 3, cells=1, channels=2)
 OPS = ["conv", "skip", "none", "pool"]
 WORTH = {"conv": 0.0, "pool": 0.3, "skip": 0.5, "none": 1.0}
 RNG = np.random.default_rng
-Metrics = Callable[[Architecture], Mapping[str, float]]
-
-
-class Words(Space):
-    """Choices by name, in order; of a pair (n, k), ``k`` of n inputs."""
-
-    def __init__(self, named: Mapping[str, Any]) -> None:
-        super().__init__(TensorType((1,)), 3)
-        self.named = named
-
-    def graph(self, pick: Pick) -> Graph:
-        g = Graph(self.input)
-        for name, options in self.named.items():
-            if isinstance(options, list):
-                pick(name, options)
-            else:
-                pick.inputs(name, dict.fromkeys(range(options[0]), g.input), options[1])
-        return g.finish(g.add("classifier", Linear(self.outputs), g.input))
 
 
 class Conditional(Space):
@@ -73,7 +55,7 @@ class Conditional(Space):
 
 
 def cells(nodes: int) -> Words:
-    return Words({f"cell.{i}.{slot}": OPS for i in range(nodes) for slot in ("left.op", "right")})
+    return Words(**{f"cell.{i}.{slot}": OPS for i in range(nodes) for slot in ("left.op", "right")})
 
 
 def additive(architecture: Mapping[str, Any]) -> float:
@@ -99,16 +81,6 @@ def context(space: Space, evaluations: int = 10_000, seed: int = 0, objectives: 
     costs = lambda a: {"flops": flops(a)}  # noqa: E731
     chosen = Objectives(goals[:objectives])
     return Context(space, chosen, RNG(seed), units=9, evaluations=evaluations, costs=costs)
-
-
-def play(strategy: PNAS, metrics: Metrics = error, tells: int = 10_000) -> list[Architecture]:
-    """The architectures in order, one at a time."""
-    told: list[Architecture] = []
-    while len(told) < tells and not strategy.done:
-        for proposal in strategy.ask(1):
-            strategy.tell([Outcome(proposal, metrics(proposal.architecture))])
-            told.append(proposal.architecture)
-    return told
 
 
 class Knowing(PNAS):
@@ -150,7 +122,7 @@ def test_the_cell_of_nas_bench_201_has_a_block_a_node() -> None:
     assert set(Partial.root(CELL).architecture.values()) == {"skip_connect"}
 
 
-@pytest.mark.parametrize("space", [Conditional(), cells(2), Words({"a": (4, 2), "b": [3, 1]})])
+@pytest.mark.parametrize("space", [Conditional(), cells(2), Words(a=(4, 2), b=[3, 1])])
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_growing_leads_to_every_network_once(space: Space, steps: int) -> None:
     """And what is on the way is a network too, whose choices not made are plain."""
@@ -196,7 +168,7 @@ def test_many_blocks_are_grown_several_at_a_time() -> None:
 
 def _drawn(n: int, decided: int, seed: int, options: Sequence[str] = OPS) -> list[Architecture]:
     """Networks of three nodes, the first ``decided`` choices random, the others plain."""
-    names, rng = list(cells(3).named), RNG(seed)
+    names, rng = list(cells(3).choices), RNG(seed)
     drawn = ([*rng.choice(options, decided).tolist()] + ["skip"] * (6 - decided) for _ in range(n))
     networks = (Architecture(dict(zip(names, values, strict=True))) for values in drawn)
     return list(dict.fromkeys(networks))
@@ -217,7 +189,7 @@ def test_the_surrogate_predicts_networks_of_one_block_more(recurrent: bool) -> N
     truth = [additive(a) for a in larger]
     assert spearmanr(mean[:, 0], truth).statistic > 0.75
     # not by what the first blocks alone would say
-    prefix = Architecture(dict.fromkeys(cells(3).named, "skip"))
+    prefix = Architecture(dict.fromkeys(cells(3).choices, "skip"))
     last = [Architecture({**prefix, "cell.2.left.op": op, "cell.2.right": op}) for op in OPS]
     assert np.argmin(predict(last)[0][:, 0]) == OPS.index("conv")
 
@@ -260,7 +232,7 @@ def test_sequences_of_different_length_do_not_disturb_each_other() -> None:
 
 
 def test_the_beam_is_that_of_an_exhaustive_computation() -> None:
-    names, pairs = list(cells(3).named), list(product(OPS, OPS))
+    names, pairs = list(cells(3).choices), list(product(OPS, OPS))
 
     def network(*decided: Any) -> Architecture:
         values = [v for pair in decided for v in pair]
@@ -273,14 +245,14 @@ def test_the_beam_is_that_of_an_exhaustive_computation() -> None:
         pool = [(*b, pair) for b in beam for pair in pairs]
         beam = sorted(pool, key=lambda b: additive(network(*b)))[:20]
         trained += [new for b in beam if (new := network(*b)) not in trained]
-    told = play(strategy, tells=len(trained))
+    told = play(strategy, error, len(trained))
     assert set(told[:16]) == set(trained[:16])
     assert set(told) == set(trained)
 
 
 def test_with_two_objectives_the_beam_holds_the_front() -> None:
     strategy = Knowing(context(cells(2), objectives=2), beam=40)
-    told = play(strategy, tells=60)
+    told = play(strategy, error, 60)
     values = {a: np.array([*error(a).values()]) for a in every(cells(2))}
     front = {
         a
@@ -293,18 +265,18 @@ def test_with_two_objectives_the_beam_holds_the_front() -> None:
 
 def test_it_finds_the_best_of_a_large_space() -> None:
     space = cells(4)  # of 65,536
-    told = play(PNAS(context(space), candidates=500), tells=70)
+    told = play(PNAS(context(space), candidates=500), error, 70)
     assert set(min(told, key=additive).values()) == {"conv"}
 
 
 def test_what_passes_a_known_limit_comes_last() -> None:
     strategy = PNAS(context(cells(2), objectives=2, limit=10.0), beam=8)
-    told = play(strategy, tells=40)
+    told = play(strategy, error, 40)
     assert all(flops(a) <= 10 for a in told[16:])
 
 
 def test_nothing_is_trained_twice_and_a_space_ends() -> None:
-    for space in (cells(1), Conditional(), Words({})):
+    for space in (cells(1), Conditional(), Words()):
         told = play(PNAS(context(space), beam=4, candidates=50), lambda a: {"error": 1 + len(a)})
         assert len(told) == len(set(told))
         assert set(told) == set(every(space))
@@ -341,19 +313,19 @@ def test_a_snapshot_goes_on_identically(surrogate: str, moment: int) -> None:
         return PNAS(given, beam=6, candidates=100, surrogate=surrogate)
 
     first, second = new(0), new(9)
-    play(first, tells=moment)
+    play(first, error, moment)
     waiting = first.ask(2)
     text = dumps(first.state_dict())
     second.load_state_dict(loads(text))
     assert dumps(second.state_dict()) == text
     for strategy in (first, second):
         strategy.tell([Outcome(p, error(p.architecture)) for p in waiting])
-    assert play(first) == play(second)
+    assert play(first, error) == play(second, error)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"surrogate": "gp"}, "search.surrogate"), ({"beam": 0}, "beam"), ({"blocks": 0}, "blocks")],
+    [({"beam": 0}, "beam"), ({"blocks": 0}, "blocks")],
 )
 def test_mistakes(options: dict[str, Any], message: str) -> None:
     with pytest.raises(HwnasError, match=message):

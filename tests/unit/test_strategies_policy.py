@@ -1,7 +1,7 @@
 """The controller, REINFORCE and PPO do what their papers say."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import combinations, product
 from typing import Any
 
@@ -20,10 +20,8 @@ from hwnas.core import (
     Space,
     TensorType,
 )
-from hwnas.core.pareto import hypervolume
 from hwnas.core.space import Pick
 from hwnas.core.state import dumps, loads
-from hwnas.core.strategy import Strategy
 from hwnas.graph.graph import Graph
 from hwnas.graph.ops.linear import Linear
 from hwnas.search._models.controller import Controller
@@ -31,32 +29,13 @@ from hwnas.search.policy._policy import Drawn, Policy
 from hwnas.search.policy.ppo import PPO, slopes
 from hwnas.search.policy.reinforce import Reinforce
 from hwnas.search.random import Random
-from hwnas.space.chain import Chain
 from hwnas.space.moves import every
-from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.testing.strategy import Play
+from hwnas.testing.play import Play
+from tests.unit.searching import CELL, TINY, context, play, volume
+from tests.unit.words import Words
 
-CELL = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
 BOTH: list[type[Policy]] = [Reinforce, PPO]
 ALONE = np.ones(1)
-Metrics = Callable[[Mapping[str, Any]], Mapping[str, float]]
-
-
-class Words(Space):
-    """Choices ``c0``, ``c1``, ... in order: of a list one, of a pair (n, k) ``k`` of n inputs."""
-
-    def __init__(self, *choices: list[Any] | tuple[int, int]) -> None:
-        super().__init__(TensorType((1,)), 3)
-        self.choices = choices
-
-    def graph(self, pick: Pick) -> Graph:
-        g = Graph(self.input)
-        for i, options in enumerate(self.choices):
-            if isinstance(options, list):
-                pick(f"c{i}", options)
-            else:
-                pick.inputs(f"c{i}", dict.fromkeys(range(options[0]), g.input), options[1])
-        return g.finish(g.add("classifier", Linear(self.outputs), g.input))
 
 
 class Conditional(Space):
@@ -75,22 +54,6 @@ class Conditional(Space):
 
 
 TOY = Words(["x", "y"], ["p", "q", "r"])
-
-
-def context(space: Space, evaluations: int = 10_000, seed: int = 0, objectives: int = 1) -> Context:
-    metrics = [Metric("error"), Metric("flops")][:objectives]
-    goals = Objectives([Objective(m) for m in metrics])
-    return Context(space, goals, np.random.default_rng(seed), units=9, evaluations=evaluations)
-
-
-def play(strategy: Strategy, metrics: Metrics, tells: int) -> list[Architecture]:
-    """The architectures in order."""
-    told: list[Architecture] = []
-    while len(told) < tells and not strategy.done:
-        (proposal,) = strategy.ask(1)
-        strategy.tell([Outcome(proposal, metrics(proposal.architecture))])
-        told.append(proposal.architecture)
-    return told
 
 
 def uneven(objectives: int = 1, seed: int = 1, space: Space | None = None) -> Controller:
@@ -209,7 +172,7 @@ def test_reinforce_follows_the_gradient_of_the_expected_reward(baseline: float) 
 
 
 def test_reinforce_weighs_by_its_advantages(monkeypatch: pytest.MonkeyPatch) -> None:
-    strategy = Reinforce(context(TOY), batch=3)
+    strategy = Reinforce(context(space=TOY), batch=3)
     given = {}
 
     def ascend(space, architectures, preferences, weigh, entropy):  # type: ignore[no-untyped-def]
@@ -242,7 +205,7 @@ def test_ppo_stops_outside_the_trust_region() -> None:
 
 
 def test_ppo_rests_when_it_has_left_the_trust_region() -> None:
-    strategy = PPO(context(TOY), batch=1, epochs=1, entropy=0.0, lr=0.01)
+    strategy = PPO(context(space=TOY), batch=1, epochs=1, entropy=0.0, lr=0.01)
     controller = strategy._controller
     architecture, old = controller.sample(TOY, ALONE, np.random.default_rng(0))
     sizes = []
@@ -274,7 +237,7 @@ def test_it_comes_to_prefer_the_best(cls: type[Policy]) -> None:
     """Two answers that are good together only: the second must heed the first."""
     space = Words(["a", "b", "c"], ["a", "b", "c"], list(range(400)))
     good = {("a", "b"), ("b", "a")}
-    strategy = cls(context(space), batch=8)
+    strategy = cls(context(space=space), batch=8)
     told = play(strategy, lambda a: error(float((a["c0"], a["c1"]) not in good)), 250)
     late = [(a["c0"], a["c1"]) in good for a in told[-50:]]
     assert np.mean(late) > 0.6  # 0.22 at random
@@ -288,7 +251,7 @@ def test_one_policy_covers_a_front(cls: type[Policy]) -> None:
     def share(a: Mapping[str, Any]) -> float:
         return sum(v == "good" for v in a.values()) / len(a)
 
-    strategy = cls(context(space, objectives=2), batch=10)
+    strategy = cls(context(objectives=2, space=space), batch=10)
     play(strategy, lambda a: {"error": 1 - share(a), "flops": share(a)}, 16)  # all of them
     for _ in range(70):
         strategy._draw()
@@ -304,7 +267,7 @@ def test_one_policy_covers_a_front(cls: type[Policy]) -> None:
 def test_entropy_is_kept_up_by_its_bonus(cls: type[Policy]) -> None:
     left = []
     for entropy in (0.0, 0.5):
-        strategy = cls(context(TOY), entropy=entropy)
+        strategy = cls(context(space=TOY), entropy=entropy)
         network = next(every(TOY))
         rng = np.random.default_rng(0)
         for _ in range(20):
@@ -323,7 +286,7 @@ def drawn(strategy: Policy, architecture: Architecture, preference: np.ndarray =
 
 
 def test_rewards_are_scaled_under_each_preference() -> None:
-    strategy = Reinforce(context(Words([str(i) for i in range(40)]), objectives=2), batch=4)
+    strategy = Reinforce(context(objectives=2, space=Words([str(i) for i in range(40)])), batch=4)
     table = {str(i): {"error": 0.1 * i, "flops": 50.0 - 10 * i} for i in range(6)}
     told = [p for p in strategy.ask(40) if p.architecture["c0"] in table]
     for proposal in told:
@@ -356,7 +319,7 @@ def test_infeasible_networks_come_last_and_are_bounded() -> None:
 
 
 def test_the_baseline_is_a_moving_average(monkeypatch: pytest.MonkeyPatch) -> None:
-    strategy = Reinforce(context(TOY), batch=2, decay=0.9)
+    strategy = Reinforce(context(space=TOY), batch=2, decay=0.9)
     seen: list[np.ndarray] = []
     monkeypatch.setattr(strategy, "_rewards", lambda batch: np.array([0.4, -0.2]))
     monkeypatch.setattr(strategy, "_improve", lambda batch, advantages: seen.append(advantages))
@@ -369,7 +332,7 @@ def test_the_baseline_is_a_moving_average(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_known_draws_are_learned_from_and_not_asked_again() -> None:
-    strategy = Reinforce(context(TOY), batch=1000, redraws=5)
+    strategy = Reinforce(context(space=TOY), batch=1000, redraws=5)
     first = strategy.ask(3)
     assert len({p.point for p in first}) == 3
     assert not strategy._batch  # what is pending is drawn again and teaches nothing
@@ -386,7 +349,7 @@ def test_known_draws_are_learned_from_and_not_asked_again() -> None:
 
 def test_mutants_are_no_draws() -> None:
     """Where the policy gives known networks only, others are asked for, which teach it nothing."""
-    strategy = Reinforce(context(CELL), batch=1000, redraws=0)
+    strategy = Reinforce(context(), batch=1000, redraws=0)
     (proposal,) = strategy.ask(1)
     strategy.tell([Outcome(proposal, error(0.1))])
     strategy._controller.sample = lambda *_: (proposal.architecture, np.zeros(6))  # type: ignore
@@ -400,8 +363,7 @@ def test_mutants_are_no_draws() -> None:
 @pytest.mark.parametrize("slots", [1, 3])
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_known_space_ends_the_search(cls: type[Policy], slots: int, fails: bool) -> None:
-    space = Chain(TensorType((1, 1, 1)), 3, depth=[1, 2], filters=[4], kernels=[1], dense=[0])
-    strategy = cls(context(space, 60), batch=2)
+    strategy = cls(context(60, space=TINY), batch=2)
     outcomes = Play(strategy, slots, fails=lambda _: fails).run()
     assert strategy.done
     assert len(outcomes) == len({o.proposal.point for o in outcomes}) == 6
@@ -409,18 +371,18 @@ def test_a_known_space_ends_the_search(cls: type[Policy], slots: int, fails: boo
 
 @pytest.mark.parametrize("cls", BOTH)
 def test_a_space_without_choices(cls: type[Policy]) -> None:
-    assert len(Play(cls(context(Words(), 9), batch=1)).run()) == 1
+    assert len(Play(cls(context(9, space=Words()), batch=1)).run()) == 1
 
 
 @pytest.mark.parametrize("cls", BOTH)
 @pytest.mark.parametrize("space", [CELL, Words((6, 3), ["a", "b", "c"], list(range(9)))])
 def test_a_snapshot_goes_on_identically(cls: type[Policy], space: Space) -> None:
     """Moments, the open batch, draws in work and all."""
-    strategy = cls(context(space, 90, objectives=2), batch=4)
+    strategy = cls(context(90, 2, space=space), batch=4)
     play(strategy, both, 30)
     pending = strategy.ask(3)
     text = dumps(strategy.state_dict())
-    again = cls(context(space, 90, seed=9, objectives=2), batch=4)
+    again = cls(context(90, 2, seed=9, space=space), batch=4)
     again.load_state_dict(loads(text))
     assert dumps(again.state_dict()) == text
     for each in (strategy, again):
@@ -434,18 +396,11 @@ def both(a: Mapping[str, Any]) -> Mapping[str, float]:
     return {"error": sum(labels), "flops": -labels[0] + labels[-1]}
 
 
-def volume(strategy: Strategy) -> float:
-    outcomes = Play(strategy).run()
-    goals = strategy.context.objectives
-    values = np.array([goals.values(o.metrics) for o in outcomes])
-    return hypervolume(values, np.array([1.0, 1.0]))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("cls", BOTH)
 def test_better_than_random_on_a_toy(cls: type[Policy]) -> None:
-    ours = [volume(cls(context(CELL, 300, seed, 2))) for seed in range(5)]
-    theirs = [volume(Random(context(CELL, 300, seed, 2))) for seed in range(5)]
+    ours = [volume(cls(context(300, 2, seed))) for seed in range(5)]
+    theirs = [volume(Random(context(300, 2, seed))) for seed in range(5)]
     assert sum(a > b for a, b in zip(ours, theirs, strict=True)) >= 4
 
 
@@ -456,10 +411,10 @@ def test_better_than_random_on_a_toy(cls: type[Policy]) -> None:
 )
 def test_mistakes(cls: type[Policy], option: str, value: float) -> None:
     with pytest.raises(HwnasError, match=rf"search\.{option}: must be"):
-        cls(context(CELL), **{option: value})
+        cls(context(), **{option: value})
 
 
 @pytest.mark.parametrize(("option", "value"), [("epochs", 0), ("clip", 0.0)])
 def test_mistakes_of_ppo(option: str, value: float) -> None:
     with pytest.raises(HwnasError, match=rf"search\.{option}: must be"):
-        PPO(context(CELL), **{option: value})
+        PPO(context(), **{option: value})

@@ -1,5 +1,6 @@
 """NSGA-II, NSGA-III, SMS-EMOA and MOEA/D select as their papers say."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,12 @@ from hwnas.core import (
     Objective,
     Objectives,
     Outcome,
-    Setting,
-    TensorType,
 )
 from hwnas.core.architecture import Architecture
-from hwnas.core.pareto import hypervolume
 from hwnas.core.state import dumps, loads
 from hwnas.core.strategy import Strategy
+from hwnas.search._directions import directions
 from hwnas.search._told import Told
-from hwnas.search.evolution._directions import directions
 from hwnas.search.evolution._population import Evolving
 from hwnas.search.evolution.moead import Moead
 from hwnas.search.evolution.nsga2 import Nsga2
@@ -28,35 +26,29 @@ from hwnas.search.evolution.nsga3 import Nsga3
 from hwnas.search.evolution.sms_emoa import SmsEmoa, contributions
 from hwnas.search.random import Random
 from hwnas.space import moves
-from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from hwnas.testing.play import Play
 from tests.property import brute
+from tests.unit import searching
+from tests.unit.searching import CELL, TINY, volume
 
-SPACE = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
 ALL = [Nsga2, Nsga3, SmsEmoa, Moead]
 STEADY = [SmsEmoa, Moead]
 
 
-def context(
-    evaluations: int = 10_000, objectives: int = 2, seed: int = 0, limit: float | None = None
-) -> Context:
-    first, *others = FakeEstimator(Setting(SPACE, FakeTask())).metrics[:objectives]
-    goals = Objectives([Objective(first, limit), *[Objective(m) for m in others]])
-    return Context(SPACE, goals, np.random.default_rng(seed), units=9, evaluations=evaluations)
+context = partial(searching.context, objectives=2)
 
 
 def free(objectives: int, limit: float | None = None) -> Context:
     """A problem whose values the test makes up; ``limit`` is one of the first objective."""
     goals = [Objective(Metric(f"f{k}"), limit if k == 0 else None) for k in range(objectives)]
-    return Context(SPACE, Objectives(goals), np.random.default_rng(0), evaluations=10_000)
+    return Context(CELL, Objectives(goals), np.random.default_rng(0), evaluations=10_000)
 
 
 def pool(values: np.ndarray, violation: np.ndarray | None = None) -> list[Told]:
     rng = np.random.default_rng(0)
     limits = np.zeros(len(values)) if violation is None else violation
     return [
-        Told(i, moves.sample(SPACE, rng), {}, v, float(g))
+        Told(i, moves.sample(CELL, rng), {}, v, float(g))
         for i, (v, g) in enumerate(zip(values, limits, strict=True))
     ]
 
@@ -291,24 +283,13 @@ def test_nothing_is_evaluated_twice_even_after_a_snapshot(cls: type[Any]) -> Non
 
 @pytest.mark.parametrize("cls", ALL)
 def test_it_goes_on_when_it_knows_the_whole_space(cls: type[Any]) -> None:
-    from hwnas.space.chain import Chain
-
-    one_pixel = TensorType((1, 1, 1))
-    tiny = Chain(one_pixel, 3, depth=[1, 2], filters=[4], kernels=[1], dense=[0])  # 6 networks
-    goals = Objectives([Objective(Metric("error")), Objective(Metric("flops"))])
-    rng = np.random.default_rng(0)
-    outcomes = Play(cls(Context(tiny, goals, rng, evaluations=40), population=4)).run()
+    outcomes = Play(cls(context(40, space=TINY), population=4)).run()
     assert len(outcomes) == 40
     assert len({o.proposal.point for o in outcomes}) == 6
 
 
 @pytest.mark.parametrize("cls", [Nsga3, SmsEmoa, Moead])
 def test_better_than_random_on_a_toy(cls: type[Any]) -> None:
-    def volume(strategy: Strategy) -> float:
-        outcomes = Play(strategy).run()
-        values = [strategy.context.objectives.values(o.metrics) for o in outcomes]
-        return hypervolume(np.array(values), np.array([1.0, 1.0]))
-
     ours = [volume(cls(context(120, seed=seed), population=12)) for seed in range(5)]
     theirs = [volume(Random(context(120, seed=seed))) for seed in range(5)]
     assert sum(a > b for a, b in zip(ours, theirs, strict=True)) >= 4

@@ -1,6 +1,5 @@
 """Q-learning does what its papers say."""
 
-from collections.abc import Callable, Mapping
 from itertools import pairwise, product
 from typing import Any
 
@@ -9,11 +8,7 @@ import pytest
 
 from hwnas.core import (
     Architecture,
-    Context,
     HwnasError,
-    Metric,
-    Objective,
-    Objectives,
     Outcome,
     Space,
     TensorType,
@@ -26,28 +21,11 @@ from hwnas.search._told import Told
 from hwnas.search.policy.q_learning import QLearning
 from hwnas.search.random import Random
 from hwnas.space.chain import Chain
-from hwnas.space.nas_bench_201 import NasBench201
+from tests.unit.searching import CELL, context, play
+from tests.unit.words import Words
 
-CELL = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
 CELL_OPTIONS = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
 EVERYTHING = 99  # decisions remembered: no two prefixes are one state
-
-
-class Words(Space):
-    """Choices ``c0``, ``c1``, ... in order: of a list one, of a pair (n, k) ``k`` of n inputs."""
-
-    def __init__(self, *choices: list[Any] | tuple[int, int]) -> None:
-        super().__init__(TensorType((1,)), 3)
-        self.choices = choices
-
-    def graph(self, pick: Pick) -> Graph:
-        g = Graph(self.input)
-        for i, options in enumerate(self.choices):
-            if isinstance(options, list):
-                pick(f"c{i}", options)
-            else:
-                pick.inputs(f"c{i}", dict.fromkeys(range(options[0]), g.input), options[1])
-        return g.finish(g.add("classifier", Linear(self.outputs), g.input))
 
 
 class Deep(Space):
@@ -61,32 +39,6 @@ class Deep(Space):
 
 
 DEEP = Deep(TensorType((1,)), 3)
-
-
-def context(
-    space: Space,
-    evaluations: int = 10_000,
-    seed: int = 0,
-    objectives: int = 1,
-    limit: float | None = None,
-) -> Context:
-    first, *others = [Objective(Metric(name)) for name in ("error", "flops")[:objectives]]
-    goals = Objectives([Objective(first.metric, limit), *others])
-    return Context(space, goals, np.random.default_rng(seed), units=9, evaluations=evaluations)
-
-
-def play(
-    strategy: QLearning, score: Callable[[Architecture], Mapping[str, float] | None], tells: int
-) -> list[Architecture]:
-    """The networks in order; those of no score fail."""
-    told: list[Architecture] = []
-    while len(told) < tells and not strategy.done:
-        for proposal in strategy.ask(1):
-            metrics = score(proposal.architecture)
-            failed = "no" if metrics is None else None
-            strategy.tell([Outcome(proposal, metrics or {}, failed=failed)])
-            told.append(proposal.architecture)
-    return told
 
 
 def draws(strategy: QLearning, epsilon: float, n: int, table: int = 0) -> list[Architecture]:
@@ -106,9 +58,8 @@ def test_values_are_those_of_value_iteration(discount: float, seed: int) -> None
     drawn = np.random.default_rng(seed).random(12)
     errors = dict(zip(product("ab", "uvw", [1, 2]), drawn, strict=True))
     space = Words(["a", "b"], ["u", "v", "w"], [1, 2])
-    strategy = QLearning(
-        context(space), memory=EVERYTHING, shaping=False, rate=0.5, replay=300, discount=discount
-    )
+    options = {"memory": EVERYTHING, "shaping": False, "rate": 0.5, "replay": 300}
+    strategy = QLearning(context(space=space), discount=discount, **options)
     told = play(strategy, lambda a: {"error": errors[tuple(a.values())]}, 12)  # type: ignore[index]
     assert len(set(told)) == 12
     low, middle = min(errors.values()), sorted(errors.values())[6]
@@ -116,7 +67,7 @@ def test_values_are_those_of_value_iteration(discount: float, seed: int) -> None
 
     def value(prefix: tuple[Any, ...]) -> float:
         """From here on, by Bellman's equation; the reward comes with the last decision."""
-        options = space.choices[len(prefix)]
+        options = space.choices[f"c{len(prefix)}"]
         ends = len(prefix) == 2
         after = [(*prefix, o) for o in options]
         return max(reward[a] if ends else discount * value(a) for a in after)
@@ -136,7 +87,7 @@ def test_one_replay_moves_the_values_as_computed_by_hand() -> None:
         # Begun at 0.25: half a reward for each of the two decisions
         (True, 0.25 + 0.1 * (0.5 - 0.25), 0.5 + 0.1 * (0.5 + 0.275 - 0.5)),
     ]:
-        strategy = QLearning(context(space), shaping=shaping, replay=1, rate=0.1)
+        strategy = QLearning(context(space=space), shaping=shaping, replay=1, rate=0.1)
         (told,) = play(strategy, lambda _: {"error": 0.3}, 1)  # alone, so its reward is 1
         a, u = told["c0"], told["c1"]
         by_name = {name: (options, q[0]) for (name, options, _), q in strategy._q.items()}
@@ -153,7 +104,7 @@ def test_shaping_spreads_the_reward_and_leaves_the_best_the_best() -> None:
     values = {}
     for shaping in (False, True):
         strategy = QLearning(
-            context(space), memory=EVERYTHING, shaping=shaping, rate=0.1, replay=500
+            context(space=space), memory=EVERYTHING, shaping=shaping, rate=0.1, replay=500
         )
         play(strategy, lambda a: {"error": sum(cost[v] for v in a.values())}, 12)  # type: ignore[index]
         assert draws(strategy, 0.0, 1) == [Architecture(best)]
@@ -172,7 +123,7 @@ def test_what_was_answered_long_ago_is_forgotten() -> None:
     """With a reward for the first choice alone, only shaping can teach it to a short memory."""
     space = Words(["a", "b"], [0, 1, 2], [0, 1, 2], [0, 1, 2])
     for memory, shaping, learnt in [(1, True, True), (1, False, False), (EVERYTHING, False, True)]:
-        strategy = QLearning(context(space, 54), memory=memory, shaping=shaping, rate=0.1)
+        strategy = QLearning(context(54, space=space), memory=memory, shaping=shaping, rate=0.1)
         play(strategy, lambda a: {"error": float(a["c0"] == "b")}, 54)
         ((q, *_),) = [q for (name, _, _), q in strategy._q.items() if name == "c0"]
         assert bool(q[0] - q[1] > 0.05) is learnt
@@ -185,7 +136,7 @@ def test_what_was_answered_long_ago_is_forgotten() -> None:
 
 def test_epsilon_falls_as_in_the_paper() -> None:
     """Of 2700 networks 1500 at 1.0, 100 each at 0.9 to 0.7 and 150 each at 0.6 to 0.1."""
-    strategy = QLearning(context(Words(list(range(3000))), 2700), replay=1)
+    strategy = QLearning(context(2700, space=Words(list(range(3000)))), replay=1)
     used = []
     strategy._draw = lambda epsilon, table: used.append(epsilon) or Architecture({"c0": len(used)})  # type: ignore[method-assign,func-returns-value]
     while not strategy.done:
@@ -198,7 +149,7 @@ def test_epsilon_falls_as_in_the_paper() -> None:
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.3, 1.0])
 def test_a_share_of_the_decisions_is_random(epsilon: float) -> None:
-    strategy = QLearning(context(Words(["a", "b", "c"], ["u", "v"])), replay=200, rate=0.1)
+    strategy = QLearning(context(space=Words(["a", "b", "c"], ["u", "v"])), replay=200, rate=0.1)
     play(strategy, lambda a: {"error": (a["c0"] != "b") + (a["c1"] != "u")}, 6)
     drawn = draws(strategy, epsilon, 2000)
     assert share(drawn, "c0", "b") == pytest.approx(1 - epsilon * 2 / 3, abs=0.05)
@@ -207,7 +158,7 @@ def test_a_share_of_the_decisions_is_random(epsilon: float) -> None:
 
 def test_several_options_at_once_are_drawn_alike_and_learned() -> None:
     space = Words((5, 2), ["u", "v"])
-    strategy = QLearning(context(space), replay=200, rate=0.1, memory=2)
+    strategy = QLearning(context(space=space), replay=200, rate=0.1, memory=2)
     drawn = [a["c0"] for a in draws(strategy, 1.0, 5000)]
     for pair in set(drawn):
         assert np.mean([d == pair for d in drawn]) == pytest.approx(0.1, abs=0.03)
@@ -227,7 +178,7 @@ def test_one_table_of_trials_teaches_every_preference_its_end_of_the_front() -> 
         ones = sum(a.values())  # type: ignore[arg-type]
         return {"error": (4 - ones) ** 2 / 16, "flops": ones**2 / 16}
 
-    strategy = QLearning(context(space, 16, objectives=2), memory=EVERYTHING, rate=0.1, replay=300)
+    strategy = QLearning(context(16, 2, space=space), memory=EVERYTHING, rate=0.1, replay=300)
     play(strategy, score, 16)
     ends = {}
     for table, direction in enumerate(strategy._directions):
@@ -241,7 +192,7 @@ def test_one_table_of_trials_teaches_every_preference_its_end_of_the_front() -> 
 
 
 def test_proposals_take_the_preferences_in_turn() -> None:
-    strategy = QLearning(context(CELL, objectives=2), preferences=4)
+    strategy = QLearning(context(objectives=2), preferences=4)
     tables = []
     original = strategy._draw
     strategy._draw = lambda e, table: tables.append(table) or original(e, table)  # type: ignore[method-assign,func-returns-value]
@@ -257,7 +208,7 @@ def test_limits_and_failures_are_shunned() -> None:
         error = {"over": 9.0, "fits": 1.0}
         return None if a["c0"] == "fails" else {"error": error[str(a["c0"])]}
 
-    strategy = QLearning(context(space, limit=2.0), memory=EVERYTHING, rate=0.1, replay=200)
+    strategy = QLearning(context(limit=2.0, space=space), memory=EVERYTHING, rate=0.1, replay=200)
     play(strategy, score, 27)
     (q,) = [q for (name, _, _), q in strategy._q.items() if name == "c0"]
     fails, fits, over = q[0, 1], q[0, 2], q[0, 0]
@@ -265,7 +216,7 @@ def test_limits_and_failures_are_shunned() -> None:
 
 
 def test_rewards_follow_the_running_scale() -> None:
-    strategy = QLearning(context(Words(["a", "b", "c"])), replay=1)
+    strategy = QLearning(context(space=Words(["a", "b", "c"])), replay=1)
     errors = {"a": 0.5, "b": 0.6, "c": 0.1}
     for (name, error), expected in zip(
         errors.items(),
@@ -286,15 +237,15 @@ def test_a_conditional_space_of_numbers() -> None:
             "error": sum(abs(a.get(f"width{i}", 0) - 8) for i in range(2)) / 16 + ("width2" in a)
         }  # type: ignore[operator,arg-type]
 
-    strategy = QLearning(context(DEEP), replay=200, rate=0.1, memory=EVERYTHING)
-    told = play(strategy, score, 10_000)
+    strategy = QLearning(context(space=DEEP), replay=200, rate=0.1, memory=EVERYTHING)
+    told = play(strategy, score)
     assert len(told) == len(set(told)) == 2 + 4 + 8  # all, and then it ends
     assert draws(strategy, 0.0, 1) == [Architecture({"depth": 2, "width0": 8, "width1": 8})]
 
 
 def test_it_ends_though_everything_fails() -> None:
-    strategy = QLearning(context(DEEP), replay=2)
-    assert len(set(play(strategy, lambda _: None, 10_000))) == 14
+    strategy = QLearning(context(space=DEEP), replay=2)
+    assert len(set(play(strategy, lambda _: None))) == 14
 
 
 def test_it_beats_random_on_a_toy() -> None:
@@ -306,7 +257,7 @@ def test_it_beats_random_on_a_toy() -> None:
         return {"error": sum(f) + sum(x * y for x, y in pairwise(f))}
 
     def best(cls: Any, seed: int, **given: Any) -> float:
-        told = play(cls(context(CELL, 100, seed), **given), score, 100)
+        told = play(cls(context(100, seed=seed), **given), score, 100)
         return min(score(a)["error"] for a in told)
 
     ours = [best(QLearning, seed, rate=0.1, replay=30) for seed in range(5)]
@@ -322,7 +273,7 @@ def test_a_front_is_found_on_a_toy() -> None:
         share = np.array(list(a.values()), float) / 2
         return {"error": float(np.mean((1 - share) ** 2)), "flops": float(np.mean(share**2))}
 
-    strategy = QLearning(context(space, 120, 1, objectives=2), rate=0.1, replay=50)
+    strategy = QLearning(context(120, 2, seed=1, space=space), rate=0.1, replay=50)
     told = play(strategy, score, 120)
     assert {(0,) * 5, (1,) * 5, (2,) * 5} <= {tuple(a.values()) for a in told[66:]}
 
@@ -337,7 +288,7 @@ def test_a_snapshot_goes_on_identically(space: Space) -> None:
         return None if number % 5 == 0 else {"error": number % 97, "flops": number % 89}
 
     def new(seed: int) -> QLearning:
-        return QLearning(context(space, 60, seed, objectives=2), replay=9)
+        return QLearning(context(60, 2, seed, space=space), replay=9)
 
     first, second = new(0), new(1)
     play(first, score, 9)
@@ -358,9 +309,9 @@ def test_a_snapshot_goes_on_identically(space: Space) -> None:
 )
 def test_mistakes(key: str, value: Any) -> None:
     with pytest.raises(HwnasError, match=rf"search\.{key}"):
-        QLearning(context(CELL), **{key: value})
+        QLearning(context(), **{key: value})
 
 
 def test_as_many_preferences_as_objectives_at_least() -> None:
     with pytest.raises(HwnasError, match=r"search\.preferences: must be at least 2, got 1"):
-        QLearning(context(CELL, objectives=2), preferences=1)
+        QLearning(context(objectives=2), preferences=1)

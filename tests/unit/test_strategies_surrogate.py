@@ -1,37 +1,29 @@
 """The surrogate: distances, averaged processes, and what it asks for."""
 
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from hwnas.core import Architecture, Context, HwnasError, Objective, Objectives, Setting, TensorType
+from hwnas.core import Architecture, HwnasError, TensorType
 from hwnas.core.state import dumps, loads
 from hwnas.search._averaging import LENGTHS, NOISES, Posterior, weigh
 from hwnas.search._similarity import Choices, Counts, chains
 from hwnas.search.bayes.surrogate import Surrogate
 from hwnas.search.random import Random
 from hwnas.space.chain import Chain
-from hwnas.space.moves import choices, sample
+from hwnas.space.moves import choices
 from hwnas.space.nas_bench_201 import NasBench201, from_string
-from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from hwnas.testing.play import Play
+from tests.unit import searching
+from tests.unit.searching import CELL, architectures
 
 IMAGE = TensorType((1, 4, 4))
-SPACE = NasBench201(IMAGE, 3, cells=1, channels=2)
-FAKE = FakeEstimator(Setting(SPACE, FakeTask()))
 
 
-def context(evaluations: int = 40, objectives: int = 2, seed: int = 0) -> Context:
-    goals = Objectives([Objective(m) for m in FAKE.metrics[:objectives]])
-    rng = np.random.default_rng(seed)
-    return Context(SPACE, goals, rng, evaluations=evaluations, costs=FAKE.costs)
-
-
-def some(n: int, space: object = SPACE, seed: int = 0) -> list[Architecture]:
-    rng = np.random.default_rng(seed)
-    return [sample(space, rng) for _ in range(n)]  # type: ignore[arg-type]
+context = partial(searching.context, evaluations=40, objectives=2, units=1)
 
 
 def cell(*ops: str) -> Architecture:
@@ -43,8 +35,8 @@ def cell(*ops: str) -> Architecture:
 
 
 def test_counts_are_compared_by_intersection_over_union() -> None:
-    count = chains(SPACE, 2)
-    known, others = some(12), some(9, seed=1)
+    count = chains(CELL, 2)
+    known, others = architectures(CELL, 12), architectures(CELL, 9, seed=1)
     found = Counts(count)(known)(others)
     for i, a in enumerate(others):
         for j, b in enumerate(known):
@@ -54,7 +46,7 @@ def test_counts_are_compared_by_intersection_over_union() -> None:
 
 
 def test_nothing_to_count_is_the_same() -> None:
-    one, other = some(2)
+    one, other = architectures(CELL, 2)
     counts = {one: {"a": 2}, other: dict[str, int]()}
     distance = Counts(counts.__getitem__)
     np.testing.assert_array_equal(distance([one, other])([one, other]), [[0, 1], [1, 0]])
@@ -67,17 +59,17 @@ def test_what_does_nothing_is_not_seen_and_order_is() -> None:
     same = cell(conv, none, skip, none, pool, none)
     turned = cell(pool, none, conv, none, none, skip)
     useless = cell(conv, none, none, none, pool, conv)  # node 2 has nothing to read
-    apart = Counts(chains(SPACE, 2))([line])([line, dead, same, turned, useless])[:, 0]
+    apart = Counts(chains(CELL, 2))([line])([line, dead, same, turned, useless])[:, 0]
     assert apart[0] == apart[2] == apart[4] == 0
     assert apart[1] > 0
     assert apart[3] > 0
     # Layers alone do not tell in which order they come.
-    assert Counts(chains(SPACE, 1))([line])([turned])[0, 0] == 0
+    assert Counts(chains(CELL, 1))([line])([turned])[0, 0] == 0
 
 
 def test_a_sketch_has_the_same_architectures_and_tells_the_same_apart() -> None:
     whole = NasBench201(IMAGE, 3, cells=3, channels=2)
-    networks = some(30)
+    networks = architectures(CELL)
     large = Counts(chains(whole, 2))(networks)(networks)
     small = Counts(chains(whole.sketch(), 2))(networks)(networks)
     np.testing.assert_array_equal(large == 0, small == 0)
@@ -104,7 +96,7 @@ CHAIN = Chain(IMAGE, 3)
 
 
 def test_choices_are_compared_where_either_has_them() -> None:
-    networks = some(20, CHAIN)
+    networks = architectures(CHAIN, 20)
     found = Choices(CHAIN)(networks[:12])(networks[12:])
     expected = [[brute(a, b) for b in networks[:12]] for a in networks[12:]]
     np.testing.assert_allclose(found, expected)
@@ -173,8 +165,8 @@ def test_it_is_better_than_random() -> None:
     def error(strategy: Surrogate | Random) -> float:
         return min(o.metrics["error"] for o in Play(strategy).run())
 
-    ours = [error(Surrogate(context(25, 1, seed))) for seed in range(3)]
-    theirs = [error(Random(context(25, 1, seed))) for seed in range(3)]
+    ours = [error(Surrogate(context(evaluations=25, objectives=1, seed=seed))) for seed in range(3)]
+    theirs = [error(Random(context(evaluations=25, objectives=1, seed=seed))) for seed in range(3)]
     assert max(ours) < min(theirs)
 
 

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
 import optuna
@@ -11,20 +12,13 @@ import pytest
 
 from hwnas.core import (
     Architecture,
-    Context,
     HwnasError,
-    Metric,
-    Objective,
-    Objectives,
     Outcome,
     Pick,
-    Setting,
     Space,
     TensorType,
 )
-from hwnas.core.pareto import hypervolume
 from hwnas.core.registry import create
-from hwnas.core.strategy import Strategy
 from hwnas.graph.graph import Graph
 from hwnas.search._seen import Seen
 from hwnas.search.bayes._study import Study
@@ -33,20 +27,11 @@ from hwnas.search.random import Random
 from hwnas.space.chain import Chain
 from hwnas.space.darts import Darts
 from hwnas.space.moves import choices, every, sample
-from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from hwnas.testing.play import Play
+from tests.unit import searching
+from tests.unit.searching import CELL, FAKE, TINY, volume
 
-SPACE = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
-FAKE = FakeEstimator(Setting(SPACE, FakeTask()))
-
-
-def context(
-    evaluations: int = 100, objectives: int = 2, seed: int = 0, limit: float | None = None
-) -> Context:
-    first, *others = [Objective(m) for m in FAKE.metrics[:objectives]]
-    goals = Objectives([Objective(first.metric, limit), *others])
-    return Context(SPACE, goals, np.random.default_rng(seed), evaluations=evaluations)
+context = partial(searching.context, units=1)
 
 
 def independent(
@@ -56,7 +41,7 @@ def independent(
     seed: int,
 ) -> Architecture:
     """Optuna's own suggestion, by its labels: a study made for the purpose."""
-    met = choices(SPACE, waiting[0])
+    met = choices(CELL, waiting[0])
     kinds = {c.name: optuna.distributions.CategoricalDistribution(c.options) for c in met}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -85,10 +70,10 @@ def independent(
 def test_it_is_optunas_tpe(objectives: int, limit: float | None) -> None:
     """The same suggestion, after many others, with constraints and others in work."""
     ctx = context(objectives=objectives, limit=limit)
-    study = Study(SPACE, objectives, 6, 9)
+    study = Study(CELL, objectives, 6, 9)
     rng, told = np.random.default_rng(1), []
     for k in range(40):
-        waiting = [sample(SPACE, rng) for _ in range(3)]
+        waiting = [sample(CELL, rng) for _ in range(3)]
         twin = deepcopy(rng)
         suggested = study.suggest(rng, waiting, Seen())
         if k % 4 == 0:
@@ -101,9 +86,9 @@ def test_it_is_optunas_tpe(objectives: int, limit: float | None) -> None:
 
 def test_a_suggestion_depends_on_what_is_kept_alone() -> None:
     """Not on the suggestions before, which leave trials in Optuna's storage."""
-    first, second = Study(SPACE, 2, 3, 8), Study(SPACE, 2, 3, 8)
+    first, second = Study(CELL, 2, 3, 8), Study(CELL, 2, 3, 8)
     rng = np.random.default_rng(0)
-    waiting = [sample(SPACE, rng) for _ in range(4)]
+    waiting = [sample(CELL, rng) for _ in range(4)]
     seen = Seen()
     for _ in range(60):  # enough for a new study in between
         network = first.suggest(rng, waiting, seen)
@@ -155,10 +140,8 @@ def test_nothing_is_asked_for_twice() -> None:
 
 
 def test_a_small_space_is_searched_whole_and_then_again() -> None:
-    tiny = Chain(TensorType((1, 1, 1)), 3, depth=[1, 2], filters=[4], kernels=[1], dense=[0])
-    whole = set(every(tiny))
-    goals = Objectives([Objective(Metric("error")), Objective(Metric("flops"))])
-    strategy = TPE(Context(tiny, goals, np.random.default_rng(0), evaluations=20), startup=2)
+    whole = set(every(TINY))
+    strategy = TPE(context(20, 2, space=TINY), startup=2)
     points = [o.proposal.point for o in Play(strategy).run()]
     assert len(points) == 20
     assert set(points[: len(whole)]) == whole
@@ -166,17 +149,11 @@ def test_a_small_space_is_searched_whole_and_then_again() -> None:
 
 def test_what_keeps_the_limit_is_searched() -> None:
     """A limit that one network in seven keeps is kept by most of those asked for later."""
-    errors = [FAKE.value(sample(SPACE, np.random.default_rng(s)), "error") for s in range(300)]
+    errors = [FAKE.value(sample(CELL, np.random.default_rng(s)), "error") for s in range(300)]
     limit = float(np.quantile(errors, 0.15)) + 0.5 / 2
     outcomes = Play(TPE(context(90, 2, limit=limit))).run()
     late = [o.metrics["error"] <= limit for o in outcomes[45:]]
     assert np.mean(late) > 0.35
-
-
-def volume(strategy: Strategy) -> float:
-    goals = strategy.context.objectives
-    values = np.array([goals.values(o.metrics) for o in Play(strategy).run()])
-    return hypervolume(values, np.array([1.0, 1.0]))
 
 
 def test_better_than_random_on_a_toy() -> None:

@@ -1,7 +1,6 @@
 """Monte Carlo tree search does what its papers say."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
 from math import ceil, exp, inf, log, sqrt
 from typing import Any
 
@@ -17,72 +16,25 @@ from hwnas.core import (
     Objectives,
     Outcome,
     Proposal,
-    Setting,
-    Space,
     TensorType,
 )
-from hwnas.core.pareto import hypervolume
-from hwnas.core.space import Pick
 from hwnas.core.state import dumps, loads
-from hwnas.core.strategy import Strategy
-from hwnas.graph.graph import Graph
-from hwnas.graph.ops.linear import Linear
 from hwnas.search.random import Random
 from hwnas.search.tree.mcts import MCTS
 from hwnas.space.chain import Chain
-from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from hwnas.testing.play import Play
+from tests.unit.searching import CELL, FAKE, TINY, context, play, volume
+from tests.unit.words import Words
 
-POINT = TensorType((1, 1, 1))
-CELL = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
-FAKE = FakeEstimator(Setting(CELL, FakeTask()))
 UCT = {"share": 0.0, "prior": 0.0, "widening": 100.0}
-Score = Callable[[Mapping[str, Any]], float]
 
 
-class Words(Space):
-    """Choices ``c0``, ``c1``, ... in order: of a list one, of a pair (n, k) ``k`` of n inputs."""
-
-    def __init__(self, *choices: list[Any] | tuple[int, int]) -> None:
-        super().__init__(TensorType((1,)), 3)
-        self.choices = choices
-
-    def graph(self, pick: Pick) -> Graph:
-        g = Graph(self.input)
-        for i, options in enumerate(self.choices):
-            if isinstance(options, list):
-                pick(f"c{i}", options)
-            else:
-                pick.inputs(f"c{i}", dict.fromkeys(range(options[0]), g.input), options[1])
-        return g.finish(g.add("classifier", Linear(self.outputs), g.input))
-
-
-def context(space: Space, evaluations: int = 10_000, seed: int = 0, objectives: int = 1) -> Context:
-    metrics = [Metric("error"), Metric("flops")][:objectives]
-    goals = Objectives([Objective(m) for m in metrics])
-    return Context(space, goals, np.random.default_rng(seed), units=9, evaluations=evaluations)
-
-
-def play(strategy: MCTS, score: Score, tells: int) -> list[Any]:
-    """The architectures in order."""
-    told: list[Architecture] = []
-    while len(told) < tells and not strategy.done:
-        (proposal,) = strategy.ask(1)
-        assert isinstance(proposal.point, Architecture)
-        strategy.tell([Outcome(proposal, {"error": score(proposal.point)})])
-        told.append(proposal.point)
-    return told
-
-
-def fake_error(architecture: Mapping[str, Any]) -> float:
-    assert isinstance(architecture, Architecture)
-    return FAKE.value(architecture, "error")
+def fake_error(architecture: Architecture) -> dict[str, float]:
+    return {"error": FAKE.value(architecture, "error")}
 
 
 def first(proposal: Proposal) -> Any:
-    assert isinstance(proposal.point, Architecture)
-    return proposal.point["c0"]
+    return proposal.architecture["c0"]
 
 
 WIDE = Words(["a", "b"], list("uvwxyz"))
@@ -96,7 +48,7 @@ WIDE = Words(["a", "b"], list("uvwxyz"))
 )
 def test_uct_picks_as_computed_by_hand(exploration: float, taken: str) -> None:
     for seed in range(4):
-        strategy = MCTS(context(WIDE, seed=seed), exploration=exploration, top=1.0, **UCT)
+        strategy = MCTS(context(seed=seed, space=WIDE), exploration=exploration, top=1.0, **UCT)
         scores = {"a": [0.1, 0.9], "b": [0.5]}
         for _ in range(3):  # "a" and "b" in some order, then the better one again
             (proposal,) = strategy.ask(1)
@@ -106,7 +58,7 @@ def test_uct_picks_as_computed_by_hand(exploration: float, taken: str) -> None:
 
 
 def test_each_value_is_tried_before_any_is_taken_again() -> None:
-    told = play(MCTS(context(CELL), **UCT), fake_error, 30)
+    told = play(MCTS(context(), **UCT), fake_error, 30)
     name = next(iter(told[0]))
     assert len({a[name] for a in told[:5]}) == 5
     second = list(told[0])[1]
@@ -139,11 +91,11 @@ def bounds(
 @pytest.mark.parametrize(("share", "prior"), [(0.0, 0.0), (0.3, 0.5), (1.0, 0.25)])
 def test_every_decision_has_the_greatest_bound(share: float, prior: float) -> None:
     options = {"share": share, "prior": prior, "widening": 100.0, "exploration": 0.2}
-    told = play(MCTS(context(CELL), top=0.2, **options), fake_error, 80)
+    told = play(MCTS(context(), top=0.2, **options), fake_error, 80)
     ops = sorted({v for a in told for v in a.values()})
     assert len(ops) == 5
     for i, architecture in enumerate(told):
-        errors = [fake_error(a) for a in told[:i]]
+        errors = [fake_error(a)["error"] for a in told[:i]]
         ranks = [sum(e < error for e in errors) for error in errors]
         rewards = [exp(-rank / max(1.0, 0.2 * i)) for rank in ranks]
         taken: dict[str, Any] = {}
@@ -163,8 +115,8 @@ def test_visits_gather_where_it_is_best(options: dict[str, float]) -> None:
     space = Words(list(good), ["x", "y", "z"], [f"o{i}" for i in range(20)])
     noise = np.random.default_rng(5)
     told = play(
-        MCTS(context(space), top=0.3, exploration=0.1, **options),
-        lambda a: good[a["c0"]] + 0.15 * noise.random(),
+        MCTS(context(space=space), top=0.3, exploration=0.1, **options),
+        lambda a: {"error": good[a["c0"]] + 0.15 * noise.random()},
         50,
     )
     visits = Counter(a["c0"] for a in told)
@@ -175,7 +127,7 @@ def test_visits_gather_where_it_is_best(options: dict[str, float]) -> None:
 
 
 def test_pending_trials_are_a_virtual_loss() -> None:
-    strategy = MCTS(context(WIDE), exploration=0.0, top=1.0, **UCT)
+    strategy = MCTS(context(space=WIDE), exploration=0.0, top=1.0, **UCT)
     told = strategy.ask(2)  # both values, as the untried come first
     assert {first(p) for p in told} == {"a", "b"}
     errors = {"a": 0.1, "b": 0.2}  # rewards 1 and exp(-1 / 2) = 0.61
@@ -185,7 +137,7 @@ def test_pending_trials_are_a_virtual_loss() -> None:
 
 
 def test_a_failure_is_worth_nothing() -> None:
-    strategy = MCTS(context(WIDE), exploration=0.0, **UCT)
+    strategy = MCTS(context(space=WIDE), exploration=0.0, **UCT)
     told = strategy.ask(2)
     strategy.tell([Outcome(told[0], failed="no"), Outcome(told[1], {"error": 1.0})])
     for _ in range(3):
@@ -197,8 +149,8 @@ def test_a_failure_is_worth_nothing() -> None:
 @pytest.mark.parametrize("many", [[str(i) for i in range(100)], (10, 4)])
 def test_widening_limits_the_children(many: Any) -> None:
     """A node that was visited n times has at most k n^alpha children, but for exhausted ones."""
-    strategy = MCTS(context(Words(many, ["x", "y", "z"])), exploration=0.3, alpha=0.4)
-    told = play(strategy, lambda a: float(sum(map(int, a["c0"]))), 120)
+    strategy = MCTS(context(space=Words(many, ["x", "y", "z"])), exploration=0.3, alpha=0.4)
+    told = play(strategy, lambda a: {"error": float(sum(map(int, a["c0"])))}, 120)
     children: Counter[Any] = Counter()
     for i, architecture in enumerate(told):
         children[architecture["c0"]] += 1
@@ -211,7 +163,7 @@ def test_widening_limits_the_children(many: Any) -> None:
 def test_new_children_are_those_that_were_good_elsewhere() -> None:
     """924 inputs under each of eight values: what was good under one is tried under others."""
     space = Words(list("abcdefgh"), (12, 6))
-    told = play(MCTS(context(space)), lambda a: float(sum(a["c1"])), 150)
+    told = play(MCTS(context(space=space)), lambda a: {"error": float(sum(a["c1"]))}, 150)
     best = min(told, key=lambda a: sum(a["c1"]))["c1"]
     assert sum(a["c1"] == best for a in told) >= 3  # 1.2 at random
 
@@ -219,34 +171,30 @@ def test_new_children_are_those_that_were_good_elsewhere() -> None:
 def test_numbers_are_bisected() -> None:
     """A good number raises its neighbours, which were never tried, above all others."""
     space = Words(list(range(64)), [str(i) for i in range(9)])
-    told = play(MCTS(context(space), **UCT), lambda a: abs(a["c0"] - 41), 60)
+    told = play(MCTS(context(space=space), **UCT), lambda a: {"error": abs(a["c0"] - 41)}, 60)
     numbers = [a["c0"] for a in told]
     assert {n < 32 for n in numbers[:2]} == {True, False}
     assert np.mean([abs(n - 41) for n in numbers[40:]]) < 10  # 19.3 at random
 
 
-def tiny() -> Chain:
-    return Chain(POINT, 3, depth=[1, 2], filters=[4], kernels=[1], dense=[0])  # 6 networks
-
-
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("slots", [1, 3])
 def test_a_known_space_ends_the_search(fails: bool, slots: int) -> None:
-    strategy = MCTS(context(tiny(), 60))
+    strategy = MCTS(context(60, space=TINY))
     outcomes = Play(strategy, slots, fails=lambda _: fails).run()
     assert strategy.done
     assert len(outcomes) == len({o.proposal.point for o in outcomes}) == 6
 
 
 def test_a_space_without_choices() -> None:
-    assert len(Play(MCTS(context(Words(), 9))).run()) == 1
+    assert len(Play(MCTS(context(9, space=Words()))).run()) == 1
 
 
 @pytest.mark.parametrize("options", [{}, UCT, {"share": 1.0, "exploration": 0.0}])
 def test_nothing_is_asked_twice(options: dict[str, float]) -> None:
     chain = Chain(TensorType((1, 4, 4)), 3, depth=[1, 2, 3], filters=[4, 8], kernels=[1, 3])
     for space in (chain, CELL):
-        outcomes = Play(MCTS(context(space, 80, objectives=2), **options), 3).run()
+        outcomes = Play(MCTS(context(80, 2, space=space), **options), 3).run()
         assert len({o.proposal.point for o in outcomes}) == 80
 
 
@@ -265,12 +213,12 @@ def test_with_limits_the_feasible_are_worth_more() -> None:
 
 
 def test_snapshots_are_small_and_grow_the_same_tree() -> None:
-    strategy = MCTS(context(CELL, 500, objectives=2))
+    strategy = MCTS(context(500, 2))
     Play(strategy).run(100)
     pending = strategy.ask(3)
     text = dumps(strategy.state_dict())
     assert len(text) < 100 * 103
-    again = MCTS(context(CELL, 500, seed=9, objectives=2))
+    again = MCTS(context(500, 2, seed=9))
     again.load_state_dict(loads(text))
     outcomes = [Outcome(p, {"error": 0.1 * i, "flops": 1.0}) for i, p in enumerate(pending)]
     for each in (strategy, again):
@@ -279,16 +227,9 @@ def test_snapshots_are_small_and_grow_the_same_tree() -> None:
     assert [p.to_json() for p in ours] == [p.to_json() for p in theirs]
 
 
-def volume(strategy: Strategy) -> float:
-    outcomes = Play(strategy).run()
-    goals = strategy.context.objectives
-    values = np.array([goals.values(o.metrics) for o in outcomes])
-    return hypervolume(values, np.array([1.0, 1.0]))
-
-
 def test_better_than_random_on_a_toy() -> None:
-    ours = [volume(MCTS(context(CELL, 80, seed, 2))) for seed in range(5)]
-    theirs = [volume(Random(context(CELL, 80, seed, 2))) for seed in range(5)]
+    ours = [volume(MCTS(context(80, 2, seed))) for seed in range(5)]
+    theirs = [volume(Random(context(80, 2, seed))) for seed in range(5)]
     assert sum(a > b for a, b in zip(ours, theirs, strict=True)) >= 4
 
 
@@ -299,4 +240,4 @@ def test_better_than_random_on_a_toy() -> None:
 )  # fmt: skip
 def test_mistakes(option: str, value: float) -> None:
     with pytest.raises(HwnasError, match=rf"search\.{option}: must be"):
-        MCTS(context(CELL), **{option: value})
+        MCTS(context(), **{option: value})

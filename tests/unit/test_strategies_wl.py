@@ -1,12 +1,12 @@
 """The Weisfeiler-Lehman kernel and what it reads of networks; the process on it."""
 
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
 
-from hwnas.core import Context, HwnasError, Objective, Objectives, Setting, TensorType
-from hwnas.core.pareto import hypervolume
+from hwnas.core import HwnasError, TensorType
 from hwnas.graph.graph import Graph, Node
 from hwnas.graph.ops.conv import Conv
 from hwnas.graph.ops.identity import Identity
@@ -21,19 +21,13 @@ from hwnas.search.random import Random
 from hwnas.space.chain import Chain
 from hwnas.space.moves import sample
 from hwnas.space.nas_bench_201 import NasBench201, from_string
-from hwnas.testing import FakeEstimator, FakeTask
-from hwnas.testing.strategy import Play
+from tests.unit import searching
+from tests.unit.searching import CELL, volume
 
-SPACE = NasBench201(TensorType((1, 4, 4)), 3, cells=1, channels=2)
-FAKE = FakeEstimator(Setting(SPACE, FakeTask()))
 IMAGE = TensorType((2, 8, 8))
 
 
-def context(evaluations: int = 60, objectives: int = 2, seed: int = 0) -> Context:
-    goals = Objectives([Objective(m) for m in FAKE.metrics[:objectives]])
-    return Context(
-        SPACE, goals, np.random.default_rng(seed), evaluations=evaluations, costs=FAKE.costs
-    )
+context = partial(searching.context, evaluations=60, objectives=2, units=1)
 
 
 def conv(g: Graph, name: str, x: Node, kernel: int = 3) -> Node:
@@ -117,7 +111,7 @@ def test_subtrees_are_counted_as_by_hand() -> None:
 def test_kernels_are_normalised_inner_products_of_counts() -> None:
     subtrees = Subtrees(2)
     rng = np.random.default_rng(0)
-    found = [subtrees(network(SPACE, sample(SPACE, rng))) for _ in range(12)]
+    found = [subtrees(network(CELL, sample(CELL, rng))) for _ in range(12)]
     kernels = products(found, found)
     for height in range(3):
         counts = [Counter(np.concatenate(numbers[: height + 1]).tolist()) for numbers in found]
@@ -200,7 +194,7 @@ def test_a_matrix_that_is_no_covariance_is_replaced_by_the_nearest() -> None:
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
 def test_the_model_predicts(kernel: str) -> None:
     rng = np.random.default_rng(0)
-    networks = [sample(SPACE, rng) for _ in range(90)]
+    networks = [sample(CELL, rng) for _ in range(90)]
 
     def error(architecture: object) -> float:
         counts = Counter(dict(architecture).values())  # type: ignore[call-overload]
@@ -214,15 +208,10 @@ def test_the_model_predicts(kernel: str) -> None:
     assert np.abs((mean - y[60:]) / deviation).mean() < 3
 
 
-def volume(strategy: Random | WL) -> float:
-    goals = strategy.context.objectives
-    values = np.array([goals.values(o.metrics) for o in Play(strategy).run()])
-    return hypervolume(values, np.ones(2))
-
-
 def test_better_than_random_on_a_toy() -> None:
-    ours = [volume(WL(context(30, seed=s), startup=10, candidates=20, height=1)) for s in range(3)]
-    theirs = [volume(Random(context(30, seed=s))) for s in range(3)]
+    given = [{"evaluations": 30, "seed": seed} for seed in range(3)]
+    ours = [volume(WL(context(**g), startup=10, candidates=20, height=1)) for g in given]
+    theirs = [volume(Random(context(**g))) for g in given]
     assert np.mean(ours) > np.mean(theirs)
 
 
@@ -236,7 +225,5 @@ def test_the_space_of_conditional_choices() -> None:
 
 
 def test_mistakes() -> None:
-    with pytest.raises(HwnasError, match=r"search\.kernel: must be linear or rbf"):
-        WL(context(), kernel="cubic")  # type: ignore[arg-type]
     with pytest.raises(HwnasError, match=r"search\.height: must be at least 0"):
         WL(context(), height=-1)

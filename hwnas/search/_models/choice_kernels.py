@@ -16,14 +16,6 @@ from torch.nn.functional import softplus
 from hwnas.space.encoding import Column
 
 
-def encode(rows: np.ndarray, columns: Sequence[Column]) -> np.ndarray:
-    """What the kernels take: rows of an ``Encoding`` as one-hot, with absence as a value more."""
-    sizes = [column.size for column in columns]
-    values = np.where(np.isnan(rows), sizes, rows)
-    parts = [values[:, [i]] == np.arange(size + 1) for i, size in enumerate(sizes)]
-    return np.concatenate(parts, axis=1).astype(float)
-
-
 class ChoiceKernel(Kernel):
     """``exp(-sum of distances)``, where each choice has a distance between each two of its values.
 
@@ -37,7 +29,7 @@ class ChoiceKernel(Kernel):
         column = np.repeat(np.arange(len(sizes)), sizes + 1)
         value = np.concatenate([np.arange(size + 1.0) for size in sizes])
         present = value < sizes[column]
-        ordered = np.array([c.ordered for c in columns])[column]
+        ordered = np.array([c.choice.ordered for c in columns])[column]
         gap = np.abs(value[:, None] - value)
         gap = np.where(ordered, gap / np.maximum(sizes - 1, 1)[column], gap > 0)
         self._column = torch.from_numpy(column)
@@ -50,7 +42,7 @@ class ChoiceKernel(Kernel):
         """A square matrix of all values of all columns; only blocks of one column matter."""
 
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **_: Any) -> Tensor:
-        """Of inputs that :func:`encode` made."""
+        """Of inputs that :func:`~hwnas.space.encoding.one_hot` made."""
         left = x1 @ (self.distances() * self._same)
         distance = (left * x2).sum(-1) if diag else left @ x2.transpose(-2, -1)
         return torch.exp(-distance)
@@ -94,7 +86,7 @@ class Arc(ChoiceKernel):
     def __init__(self, columns: Sequence[Column]) -> None:
         super().__init__(columns)
         # No more points than a simplex has can be further apart than those of one.
-        widest = [pi if c.ordered else acos(-1 / max(c.size - 1, 1)) for c in columns]
+        widest = [pi if c.choice.ordered else acos(-1 / max(c.size - 1, 1)) for c in columns]
         self._widest = torch.tensor(widest, dtype=torch.float64)
         self._learn("radius", _inverse(1.0, len(columns)), GammaPrior(3.0, 2.0))
         self._learn("angle", torch.zeros(len(columns)))
@@ -125,9 +117,9 @@ class Latent(ChoiceKernel):
 
     def __init__(self, columns: Sequence[Column]) -> None:
         super().__init__(columns)
-        sizes = {_options(c): c.size for c in columns if not c.ordered}
+        sizes = {c.kind: c.size for c in columns if not c.choice.ordered}
         first = dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False))
-        row = [first.get(_options(c), 0) + i for c in columns for i in [*range(c.size), 0]]
+        row = [first.get(c.kind, 0) + i for c in columns for i in [*range(c.size), 0]]
         self._row = torch.tensor(row)
         # The place of an option has a number for each of the options that it is one of.
         cells = [(first[o] + i, j) for o, n in sizes.items() for i in range(n) for j in range(n)]
@@ -135,7 +127,7 @@ class Latent(ChoiceKernel):
         self._begin = torch.zeros(max(1, sum(sizes.values())), max([1, *sizes.values()]))
         for o, n in sizes.items():
             self._begin[first[o] : first[o] + n, :n] = torch.eye(n) / 2**0.5
-        ordered = torch.tensor([c.ordered for c in columns])[self._column]
+        ordered = torch.tensor([c.choice.ordered for c in columns])[self._column]
         self._moving = (self._gap > 0) & ~ordered
         self._still = (1 - torch.cos(pi / 2 * self._gap)) * ordered + self._one / 2
         self._learn("weight", _inverse(0.5, len(columns)), GammaPrior(2.0, 3.0))
@@ -160,10 +152,6 @@ class Latent(ChoiceKernel):
         apart = (squares[:, None] + squares - 2 * products).clamp_min(0)
         moving = apart[self._row[:, None], self._row] * self._moving
         return self.weight[self._column] * (moving + self._still)
-
-
-def _options(column: Column) -> tuple[Any, ...]:
-    return column.choice.options, column.choice.k, column.option
 
 
 def _inverse(value: float, n: int) -> Tensor:

@@ -75,6 +75,11 @@ class Named:
         self._adam.param_groups[0]["params"].append(parameter)
 
     def _initial(self, name: str, shape: Iterable[int]) -> torch.Tensor:
-        digest = sha256(f"{self._seed} {name}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-        return (2 * torch.rand(tuple(shape), generator=generator) - 1) * self._spread
+        drawn = torch.rand(tuple(shape), generator=generator(self._seed, name))
+        return (2 * drawn - 1) * self._spread
+
+
+def generator(seed: int, name: str) -> torch.Generator:
+    """Random numbers of a seed and a name alone."""
+    digest = sha256(f"{seed} {name}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from gpytorch.kernels import Kernel
 
+from hwnas.search._standard import standard
+
 _JITTER = 1e-6  # of the variance of the values
 
 
@@ -31,9 +33,9 @@ class Process:
         from botorch.models import SingleTaskGP
         from gpytorch.mlls import ExactMarginalLogLikelihood
 
-        self._mean, self._spread = y.mean(), y.std() or 1.0
+        z, self._mean, self._spread = standard(y)
         self._inputs = torch.from_numpy(np.asarray(x, float))
-        targets = torch.from_numpy((np.asarray(y, float) - self._mean) / self._spread)[:, None]
+        targets = torch.from_numpy(z)[:, None]
         model = SingleTaskGP(
             self._inputs,
             targets,

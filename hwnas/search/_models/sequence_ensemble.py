@@ -2,10 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 
 import numpy as np
 import torch
+
+from hwnas.search._models.named import generator
+from hwnas.search._standard import standard
 
 Token = Sequence[str]
 """The names of the embeddings that a token is the sum of, the most widely shared one first."""
@@ -37,9 +39,8 @@ def fit(
     made small by Adam; a member is fitted from weights of its own, without its share of the data
     (of five members each takes four fifths). Values are standardised.
     """
-    centre, scale = values.mean(axis=0), values.std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    targets = torch.from_numpy((values - centre) / scale).float()
+    scaled, centre, scale = standard(values)
+    targets = torch.from_numpy(scaled).float()
     part = np.random.default_rng(seed).permutation(len(values)) % members
     used = torch.from_numpy(part != np.arange(members)[:, None]).float()
     model = (_Recurrent if recurrent else _Mean)(members, width, values.shape[1], seed)
@@ -105,9 +106,8 @@ class _Model(ABC):
         self.embeddings = torch.cat(drawn, dim=1).requires_grad_()
 
     def _draw(self, name: str) -> torch.Tensor:
-        digest = sha256(f"{self._seed} {name}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-        return torch.randn(self._members, 1, self._width, generator=generator)
+        own = generator(self._seed, name)
+        return torch.randn(self._members, 1, self._width, generator=own)
 
     def _add(self, row: np.ndarray, token: Token, share: float = 1.0) -> None:
         for i, name in enumerate(token):

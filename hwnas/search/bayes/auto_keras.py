@@ -15,7 +15,7 @@ from hwnas.core.proposal import Proposal
 from hwnas.search._edit_distance import Embedding, Layers, distances
 from hwnas.search._gaussian import fit
 from hwnas.search._graphs import network
-from hwnas.search._modelled import Modelled, Predict
+from hwnas.search._modelled import Modelled, Predict, stacked
 from hwnas.search._options import above, at_least
 from hwnas.space.moves import morph
 
@@ -92,7 +92,7 @@ class AutoKeras(Modelled):
                 )
                 for process in processes
             ]
-            return np.array([mean for mean, _ in found]).T, np.array([d for _, d in found]).T
+            return stacked(found)
 
         return predict
 
@@ -110,24 +110,9 @@ class AutoKeras(Modelled):
             rows.append([self._apart[key, k] for k in keys])
         return np.array(rows)
 
-    def _ask(self, n: int) -> list[Proposal]:
-        proposals: list[Proposal] = []
-        while len(proposals) < n:
-            parent = None
-            if self._begun < self._startup or len(self._told) < 2:
-                self._begun += 1
-                new = self._random()
-            else:
-                new, parent = self._search(self.context.rng)
-            if new is None:
-                break
-            self._seen.add(new)
-            proposals.append(self.context.propose(new, parent=parent))
-        self._over = not (proposals or self.pending)
-        return proposals
-
-    def _search(self, rng: np.random.Generator) -> tuple[Architecture | None, int | None]:
-        """Algorithm 1: the network of the least bound, and the proposal it grew from."""
+    def _chosen(self, asked: Sequence[Proposal]) -> Proposal | None:
+        """Algorithm 1: the network of the least bound, with the weights of the one it grew from."""
+        rng = self.context.rng
         preference = self._preference.draw(rng)
         bound = self._bound(preference)
         queue = [
@@ -137,14 +122,15 @@ class AutoKeras(Modelled):
         count = len(queue)
         heapify(queue)
         met: set[Architecture] = set()
-        best, found = np.inf, None
+        best = np.inf
+        found: tuple[Architecture | None, int | None] = None, None
         for step in range(self._steps):
             if not queue:
                 break
             temperature = _COLDEST ** (step / self._steps)
             value, _, architecture, root = heappop(queue)
             if rng.random() < _accepted(value, best, temperature):
-                children = self._fresh(
+                children = self._candidate.fresh(
                     lambda parent=architecture: morph(self.context.space, parent, rng),  # type: ignore[misc]
                     self._candidates,
                     met,
@@ -155,7 +141,8 @@ class AutoKeras(Modelled):
                     count += 1
                     if worth < best:
                         best, found = float(worth), (child, root)
-        return found or (self._random(), None)
+        new, parent = found
+        return self._proposed(self._random() if new is None else new, parent)
 
     def _bound(self, preference: np.ndarray) -> Bound:
         objectives = self.context.objectives

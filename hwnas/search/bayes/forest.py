@@ -1,13 +1,13 @@
 """Bayesian optimisation with random forests."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.search._modelled import Modelled, Predict, Score
+from hwnas.search._candidates import Score
+from hwnas.search._modelled import Modelled, Predict
 from hwnas.search._options import at_least, within
 from hwnas.space.encoding import Column, Encoding
 
@@ -93,13 +93,12 @@ def _features(rows: np.ndarray, columns: Sequence[Column]) -> np.ndarray:
     Then, where several choices have the same options, how many of them took each.
     """
     parts = []
-    counts: dict[tuple[Any, ...], list[np.ndarray]] = {}
+    counts: dict[Hashable, list[np.ndarray]] = {}
     for value, column in zip(rows.T, columns, strict=True):
         taken = value[:, None] == np.arange(column.size)
         absent = np.isnan(value)[:, None]
         own = np.nan_to_num(value, nan=-1.0)[:, None]
-        parts.append(own if column.ordered else np.where(absent, -1.0, taken))
-        options = (column.choice.options, column.choice.k, column.option)
-        counts.setdefault(options, []).append(taken)
+        parts.append(own if column.choice.ordered else np.where(absent, -1.0, taken))
+        counts.setdefault(column.kind, []).append(taken)
     parts += [np.sum(same, axis=0) for same in counts.values() if len(same) > 1]
     return np.concatenate(parts, axis=1).astype(np.float32)

@@ -7,9 +7,9 @@ import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.search._modelled import Modelled, Predict
+from hwnas.search._modelled import Modelled, Predict, stacked
 from hwnas.search._options import at_least
-from hwnas.space.encoding import Encoding
+from hwnas.space.encoding import Encoding, one_hot
 
 _GROWTH = 1.1  # of the number told, after which hyperparameters are learned again
 
@@ -59,7 +59,7 @@ class GP(Modelled):
     def _fit(
         self, architectures: Sequence[Architecture], values: np.ndarray, rng: np.random.Generator
     ) -> Predict:
-        from hwnas.search._models.choice_kernels import KERNELS, encode
+        from hwnas.search._models.choice_kernels import KERNELS
         from hwnas.search._models.process import Process
 
         encoding = Encoding(self.context.space)  # a new one: columns are in the order they are told
@@ -68,7 +68,7 @@ class GP(Modelled):
         known = self._learned or [{} for _ in values.T]
         again = len(rows) >= _GROWTH * self._learned_from
         iterations = self._iterations if again else 0
-        x = encode(rows, columns)
+        x = one_hot(rows, columns)
         processes = [
             Process(KERNELS[self._kernel](columns), x, y, begin, iterations)
             for y, begin in zip(values.T, known, strict=True)
@@ -80,9 +80,8 @@ class GP(Modelled):
                 process.draw(self._draws, rng)
 
         def predict(at: Sequence[Architecture]) -> tuple[np.ndarray, np.ndarray]:
-            points = encode(encoding(at)[:, : len(columns)], columns)
-            means, deviations = zip(*[process(points) for process in processes], strict=True)
-            return np.stack(means, axis=-1), np.stack(deviations, axis=-1)
+            points = one_hot(encoding(at)[:, : len(columns)], columns)
+            return stacked([process(points) for process in processes])
 
         return predict
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
+from hwnas.search._candidates import Score
 from hwnas.search._gaussian import fit
 from hwnas.search._graphs import network
-from hwnas.search._modelled import Modelled, Predict, Score
+from hwnas.search._modelled import Modelled, Predict, stacked
 from hwnas.search._options import at_least
 from hwnas.search._otmann import Distances
 from hwnas.space.moves import morph
@@ -88,7 +89,7 @@ class NASBOT(Modelled):
                 )
                 for process in processes
             ]
-            return np.array([mean for mean, _ in found]).T, np.array([d for _, d in found]).T
+            return stacked(found)
 
         return predict
 
@@ -110,7 +111,7 @@ class NASBOT(Modelled):
                 return self._changed(pool[int(rng.choice(len(pool), p=p))])
 
             left = self._candidates - (len(pool) - told)
-            children = self._fresh(child, min(self._mutations, left), set(pool))
+            children = self._candidate.fresh(child, min(self._mutations, left), set(pool))
             if not children:
                 break
             pool, worth = [*pool, *children], np.append(worth, score(children))

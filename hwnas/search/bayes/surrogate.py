@@ -9,7 +9,8 @@ import numpy as np
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
 from hwnas.search._averaging import Members, Posterior, weigh
-from hwnas.search._modelled import Modelled, Predict, Score
+from hwnas.search._candidates import Score
+from hwnas.search._modelled import Modelled, Predict, stacked
 from hwnas.search._options import at_least
 from hwnas.search._similarity import Choices, Counts, chains
 
@@ -68,10 +69,7 @@ class Surrogate(Modelled):
 
         def predict(at: Sequence[Architecture]) -> tuple[np.ndarray, np.ndarray]:
             apart = [distance(at) for distance in known]
-            found = [posterior(apart) for posterior in posteriors]
-            return np.stack([m for m, _ in found], axis=-1), np.stack(
-                [d for _, d in found], axis=-1
-            )
+            return stacked([posterior(apart) for posterior in posteriors])
 
         return predict
 

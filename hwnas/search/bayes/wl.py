@@ -8,10 +8,9 @@ import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.core.errors import HwnasError
 from hwnas.search._gaussian import Process, fit
 from hwnas.search._graphs import network
-from hwnas.search._modelled import Modelled, Predict
+from hwnas.search._modelled import Modelled, Predict, stacked
 from hwnas.search._options import at_least
 from hwnas.search._weisfeiler_lehman import Subtrees, products
 
@@ -47,8 +46,6 @@ class WL(Modelled):
     ) -> None:
         super().__init__(context, startup, candidates)
         at_least(0, height=height)
-        if kernel not in ("linear", "rbf"):
-            raise HwnasError(f"search.kernel: must be linear or rbf, got {kernel!r}.")
         self._linear = kernel == "linear"
         subtrees = Subtrees(height)
         self._subtrees = cache(lambda architecture: subtrees(network(context.space, architecture)))
@@ -69,7 +66,7 @@ class WL(Modelled):
                 )
                 for height, process in fitted
             ]
-            return np.array([mean for mean, _ in found]).T, np.array([d for _, d in found]).T
+            return stacked(found)
 
         return predict
 

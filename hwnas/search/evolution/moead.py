@@ -8,9 +8,9 @@ import numpy as np
 from hwnas.core.context import Context
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
+from hwnas.search._directions import directions
 from hwnas.search._options import at_least
 from hwnas.search._told import Told, table
-from hwnas.search.evolution._directions import directions
 from hwnas.search.evolution._population import Evolving
 
 _LEAST = 1e-4  # of a weight: with none, what a subproblem does not weigh could become any worse

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from hwnas.core.context import Context
+from hwnas.search._directions import directions
 from hwnas.search._told import Told, table
-from hwnas.search.evolution._directions import directions
 from hwnas.search.evolution._population import Generational
 
 _NORM = ("ideal_point", "worst_point", "nadir_point", "extreme_points")  # what pymoo remembers

@@ -2,21 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.core.errors import HwnasError
 from hwnas.core.pareto import order
 from hwnas.core.proposal import Proposal
 from hwnas.search._modelled import Modelled, Predict
 from hwnas.search._options import at_least
 from hwnas.search._told import table
 from hwnas.search.growth._blocks import Partial, grown, sentence
-
-_SURROGATES = ("mlp", "lstm")
 
 
 class PNAS(Modelled):
@@ -54,14 +51,10 @@ class PNAS(Modelled):
         blocks: int = 5,
         beam: int = 16,
         candidates: int = 2000,
-        surrogate: str = "mlp",
+        surrogate: Literal["mlp", "lstm"] = "mlp",
     ) -> None:
         super().__init__(context, 1, candidates)
         at_least(1, blocks=blocks, beam=beam)
-        if surrogate not in _SURROGATES:
-            raise HwnasError(
-                f"search.surrogate: must be {' or '.join(_SURROGATES)}, got {surrogate!r}."
-            )
         self._blocks = blocks
         self._width = beam
         self._recurrent = surrogate == "lstm"
@@ -69,13 +62,13 @@ class PNAS(Modelled):
         self._beam = [Partial.root(context.space)]
         self._queue: list[Architecture] = []
 
-    def _next(self, asked: Sequence[Proposal]) -> Architecture | None:
+    def _next(self, asked: Sequence[Proposal]) -> Proposal | None:
         """The next of those to be trained; when all have come back, of new ones."""
         if not self._queue:
             if self.pending or asked:
                 return None
             self._queue = self._generation() or self._further()
-        return self._queue.pop(0) if self._queue else self._random()
+        return self._proposed(self._queue.pop(0) if self._queue else self._random())
 
     def _generation(self) -> list[Architecture]:
         """Those of the next beam that were not trained yet, none after the last block."""

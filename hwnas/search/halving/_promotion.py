@@ -61,5 +61,5 @@ def _preferred(objectives: Objectives, values: np.ndarray, rng: np.random.Genera
     preference = Preference(objectives)
     for m in metrics:
         preference.observe(m)
-    drawn = preference.draw(rng)
-    return int(np.argmin([preference.value(m, drawn) for m in metrics]))
+    violation = np.array([objectives.violation(m) for m in metrics])
+    return int(preference.table(values, violation, preference.draw(rng)[None]).argmin())

@@ -14,10 +14,10 @@ from hwnas.core.outcome import Outcome
 from hwnas.core.preference import Preference
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._directions import directions
 from hwnas.search._options import above, at_least, within
 from hwnas.search._seen import Seen
 from hwnas.search._told import Told, table
-from hwnas.search.evolution._directions import directions
 from hwnas.space.moves import walk
 
 _SCHEDULE = {

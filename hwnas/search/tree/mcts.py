@@ -156,7 +156,7 @@ class MCTS(Strategy):
         for row, weight in related.items():
             if choice.name in self._trials[row]:
                 statistics.add(self._trials[row][choice.name], weight, rewards[row])
-        if not _ordered(choice):
+        if not choice.ordered:
             values = self._candidates(choice, node, statistics)
             return self._best([(value,) for value in values], statistics)[0]
         span: Sequence[Value] = choice.options
@@ -255,12 +255,6 @@ class _Statistics:
         """One trial more."""
         self.visits[value] += weight
         self.totals[value] += weight * reward
-
-
-def _ordered(choice: Choice) -> bool:
-    """Whether the options are ascending numbers."""
-    numbers = [o for o in choice.options if isinstance(o, int | float) and type(o) is not bool]
-    return choice.k is None and sorted(numbers) == list(choice.options)
 
 
 def _size(choice: Choice) -> int:
