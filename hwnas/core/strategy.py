@@ -17,7 +17,8 @@ class Strategy(ABC):
     Authors write :meth:`_ask` and :meth:`_tell`, :meth:`_lost` if a failed candidate matters, and
     :meth:`_state` / :meth:`_load` (numpy and JSON only). ``needs`` names what an estimator must
     provide: ``mixture``, ``gradient``, ``second_order``, ``parent`` (to go on with a network's own
-    weights), ``inherit`` (to begin from those of another network). Keyword-only parameters of the
+    weights), ``inherit`` (to begin from those of another network), ``shared`` (training one network
+    trains them all, and one that was not trained can be scored). Keyword-only parameters of the
     constructor are the options of a pipeline file.
     """
 
@@ -74,6 +75,16 @@ class Strategy(ABC):
         """How far the search is, for people: (done, total)."""
         waiting = sum(p.is_trial for p in self.pending.values())
         return max(0, int(self.asked) - waiting), self.context.evaluations
+
+    @property
+    def diagnostics(self) -> Mapping[str, float]:
+        """Numbers that tell how the search is doing, by name; recorded with its steps."""
+        return {}
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a person should know of how the search is doing, and what to do about it."""
+        return ()
 
     @final
     def state_dict(self) -> dict[str, Any]:

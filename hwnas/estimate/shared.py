@@ -25,7 +25,7 @@ class Shared(Estimator):
     """
 
     paper = "Bender et al. 2018, One-shot architecture search; Pham et al. 2018, arXiv:1802.03268"
-    provides = frozenset({"mixture", "gradient", "second_order"})
+    provides = frozenset({"shared", "mixture", "gradient", "second_order"})
     divisible = False
 
     def __init__(

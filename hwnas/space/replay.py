@@ -10,6 +10,7 @@ from hwnas.core.choice import Choice, Label, Value
 from hwnas.core.errors import HwnasError
 from hwnas.core.space import Space
 from hwnas.graph.graph import Graph, Node, infer
+from hwnas.graph.ops.identity import Identity
 from hwnas.graph.ops.mix import Mix
 
 if TYPE_CHECKING:
@@ -142,3 +143,14 @@ def relax(space: Space) -> tuple[Graph, dict[str, Choice]]:
     if not pick.choices:
         raise HwnasError("the space has nothing to choose, so there is nothing to relax.")
     return graph, pick.choices
+
+
+def skips(graph: Graph) -> dict[str, set[int]]:
+    """The options of each mixed choice of a relaxed graph that are skip-connections."""
+    found: dict[str, set[int]] = {}
+    for node in graph:
+        if isinstance(node.op, Mix):
+            identities = {i for i, x in enumerate(node.inputs) if isinstance(x.op, Identity)}
+            if identities:
+                found.setdefault(node.op.choice.name, set()).update(identities)
+    return found

@@ -65,7 +65,7 @@ class FakeEstimator(Estimator):
     Weights of parents are remembered, and kept in the setting's folder if it asks for them.
     """
 
-    provides = frozenset({"mixture", "gradient", "second_order", "parent", "inherit"})
+    provides = frozenset({"mixture", "gradient", "second_order", "parent", "inherit", "shared"})
 
     def __init__(
         self,

@@ -1,0 +1,306 @@
+"""What the gradient methods share: parameters for every option, moved by measured gradients."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.choice import Choice, Value
+from hwnas.core.context import Context
+from hwnas.core.errors import HwnasError
+from hwnas.core.mixture import Mixture
+from hwnas.core.outcome import Outcome
+from hwnas.core.proposal import Proposal
+from hwnas.core.strategy import Strategy
+from hwnas.search._directions import directions
+from hwnas.search._options import above, at_least
+from hwnas.search.gradient._descent import Descent, Parameters
+from hwnas.space.moves import walk
+from hwnas.space.replay import relax, skips
+
+_INWARD = 0.8  # so that no preference leaves an objective out
+_COLLAPSED = 0.5  # of the choices led by a skip-connection
+_EARLY = 0.1  # of the steps, in which it may be chance what leads
+
+
+class Gradient(Strategy):
+    """Descends on parameters of all options for ``steps``, and ends with the strongest ones.
+
+    Several objectives: the ones that have a gradient are added, each as a share of its first value,
+    by a preference vector. ``preferences`` of them, spread over the simplex, have parameters of
+    their own and take steps in turn, on the same shared weights, so that one search ends with as
+    many networks. ``preference`` is one vector instead.
+
+    Every ``watch`` steps the largest eigenvalue of the Hessian of the validation loss in the
+    parameters is measured (0: never). Where it has grown to more than 1 / ``stop`` of what it was
+    ``patience`` measurements before, the parameters return to those of then and rest (0: never).
+    This is the early stopping of Zela et al. 2020, Understanding and robustifying differentiable
+    architecture search, arXiv:1909.09656, section 4.3, where they are 0.75 and 5.
+
+    Authors write :meth:`_propose`, and the others below it where they differ from a softmax.
+    """
+
+    needs = frozenset({"mixture", "gradient"})
+    turns = 1  # proposals a step, one after another
+
+    def __init__(
+        self,
+        context: Context,
+        steps: int,
+        lr: float,
+        weight_decay: float = 0.0,
+        preferences: int = 1,
+        preference: list[float] | None = None,
+        watch: int = 0,
+        stop: float = 0.0,
+        patience: int = 5,
+        betas: tuple[float, float] = (0.5, 0.999),
+    ) -> None:
+        super().__init__(context)
+        at_least(1, steps=steps, preferences=preferences, patience=patience)
+        at_least(0, watch=watch, stop=stop, weight_decay=weight_decay)
+        above(0, lr=lr)
+        if stop and not watch:
+            raise HwnasError("search.watch: must be at least 1 if stop is given, got 0.")
+        graph, self._choices = relax(context.space)
+        self._skips = skips(graph)
+        self._steps = steps
+        self._weight_decay = weight_decay
+        self._watch, self._stop, self._patience = watch, stop, patience
+        self._descents = [
+            Descent(
+                {name: self._begin(choice) for name, choice in self._choices.items()},
+                {o.name: o.sign * w for o, w in zip(context.objectives, wish, strict=True)},
+                lr,
+                betas,
+                context.rng,
+            )
+            for wish in self._wishes(preferences, preference)
+        ]
+        self._scale: dict[str, float] = {}
+        self._step = 0
+        self._turn = 0
+        self._measuring: list[int] = []  # those of which the eigenvalue is due
+        self._derived = 0
+
+    def _wishes(self, count: int, preference: list[float] | None) -> np.ndarray:
+        n = len(self.context.objectives)
+        if preference is None:
+            spread = directions(n, count) if count > 1 else np.ones((1, n))
+            return _INWARD * spread + (1 - _INWARD) / n
+        if len(preference) != n or min(preference) < 0:
+            raise HwnasError(
+                f"search.preference: one weight of at least 0 for each of the {n} objectives,"
+                f" got {preference}."
+            )
+        return np.array([preference])
+
+    @abstractmethod
+    def _propose(self, descent: Descent) -> Proposal:
+        """What step ``self._step`` asks for in its turn ``self._turn``."""
+
+    def _begin(self, choice: Choice) -> np.ndarray:
+        """The first parameters, shape ``[n_options]``."""
+        return 1e-3 * self.context.rng.standard_normal(len(choice.options))
+
+    def _weights(self, parameters: np.ndarray) -> np.ndarray:
+        """The share of each option, shape ``[n_options]``."""
+        return softmax(parameters)
+
+    def _chained(self, parameters: np.ndarray, given: np.ndarray) -> np.ndarray:
+        """d value / d parameters from d value / d :meth:`_weights`."""
+        weights = self._weights(parameters)
+        return np.asarray(weights * (given - weights @ given))
+
+    def _slope(
+        self, parameters: np.ndarray, choice: Choice, point: Mixture, given: np.ndarray
+    ) -> np.ndarray:
+        """d loss / d parameters from d loss / d weights at the ``point`` that was drawn."""
+        return self._chained(parameters, given)
+
+    def _moved(
+        self, before: np.ndarray, after: np.ndarray, choice: Choice, point: Mixture
+    ) -> np.ndarray:
+        """Where a step ends that leads from ``before`` to ``after``."""
+        return after
+
+    @property
+    def _descent(self) -> Descent:
+        """The one whose turn it is."""
+        active = [d for d in self._descents if not d.resting]
+        return active[self._step % len(active)]
+
+    def _ask(self, n: int) -> list[Proposal]:
+        if self.pending:
+            return []
+        if self._measuring:
+            return [self._aside(self._descents[self._measuring[0]])]
+        if self._step < self._steps:
+            return [self._propose(self._descent)]
+        left = self._networks()[self._derived :][:n]
+        self._derived += len(left)
+        return [self.context.propose(architecture, train=0) for architecture in left]
+
+    def _aside(self, descent: Descent) -> Proposal:
+        weights = {name: self._weights(a) for name, a in descent.aside().items()}
+        return self.context.propose(Mixture(weights), train=0, score=0, gradient=1)
+
+    def _networks(self) -> list[Architecture]:
+        """That of each preference, at the end; some may be the same."""
+        every = [walk(self.context.space, _Strongest(d.parameters)) for d in self._descents]
+        return list(dict.fromkeys(every))
+
+    def _tell(self, outcome: Outcome) -> None:
+        if outcome.proposal.is_trial:
+            return
+        if self._measuring:
+            self._measure(outcome)
+            return
+        self._learn(self._descent, outcome)
+        self._advance(1)
+
+    def _measure(self, outcome: Outcome) -> None:
+        descent = self._descents[self._measuring[0]]
+        (given,) = list(outcome.gradients.values())[:1]  # of the task's loss
+        gradient = {n: self._chained(a, given[n]) for n, a in descent.aside().items()}
+        if descent.measure(gradient, self._stop, self._patience):
+            self._measuring.pop(0)
+            if all(d.resting for d in self._descents):
+                self._step = self._steps
+
+    def _learn(self, descent: Descent, outcome: Outcome) -> None:
+        """Hear of the proposal of a turn."""
+        point = outcome.proposal.point
+        if not outcome.proposal.gradient or not isinstance(point, Mixture):
+            return
+        total = {name: self._weight_decay * a for name, a in descent.parameters.items()}
+        known = [name for name in descent.wish if name in outcome.gradients]
+        if not known:
+            raise HwnasError(
+                f"none of the objectives {', '.join(descent.wish)} has a gradient.",
+                "Take the task's error among the objectives.",
+            )
+        main = next(iter(outcome.gradients))  # measured; that of the others is an expectation
+        for objective in known:
+            factor = descent.wish[objective]
+            if len(known) > 1:
+                factor /= self._first(objective, outcome)
+            for name, given in outcome.gradients[objective].items():
+                a, choice = descent.parameters[name], self._choices[name]
+                if objective == main:
+                    slope = self._slope(a, choice, point, given)
+                else:
+                    slope = self._chained(a, given)
+                total[name] = total[name] + factor * slope
+        before = descent.parameters
+        descent.parameters = {
+            name: self._moved(before[name], after, self._choices[name], point)
+            for name, after in descent.step(total).items()
+        }
+
+    def _first(self, objective: str, outcome: Outcome) -> float:
+        """The first value of an objective, in shares of which it is added."""
+        return self._scale.setdefault(objective, abs(outcome.metrics[objective]) or 1.0)
+
+    def _advance(self, turns: int) -> None:
+        self._turn = (self._turn + turns) % self.turns
+        self._step += self._turn == 0
+        if self._watch and self._turn == 0 and self._step % self._watch == 0:
+            self._measuring = [i for i, d in enumerate(self._descents) if not d.resting]
+
+    def _lost(self, outcome: Outcome) -> None:
+        if outcome.proposal.is_trial:
+            return
+        if self._measuring:
+            self._measuring.pop(0)
+        else:
+            self._advance(self.turns - self._turn)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Steps, and the final networks."""
+        final = len(self._descents)
+        done = self._exhausted and not self.pending
+        return self._step + (final if done else 0), self._steps + final
+
+    @property
+    def _exhausted(self) -> bool:
+        return self._step >= self._steps and 0 < len(self._networks()) <= self._derived
+
+    @property
+    def diagnostics(self) -> dict[str, float]:
+        """Entropy in shares of the largest, skip-connections that lead, the last eigenvalue."""
+        entropies, skipping = [], []
+        for descent in self._descents:
+            for name, a in descent.parameters.items():
+                p = self._weights(a)
+                p = p / p.sum()
+                entropies.append(float(-(p * np.log(p + 1e-12)).sum() / np.log(len(p))))
+                if name in self._skips:
+                    skipping.append(int(np.argmax(a)) in self._skips[name])
+        found = {"entropy": float(np.mean(entropies))}
+        if skipping:
+            found["skip_share"] = float(np.mean(skipping))
+        eigenvalues = [d.eigenvalues[-1] for d in self._descents if d.eigenvalues]
+        if eigenvalues:
+            found["eigenvalue"] = max(eigenvalues)
+        return found
+
+    @property
+    def warnings(self) -> list[str]:
+        """Signs of a collapse, and what to do."""
+        found = []
+        share = self.diagnostics.get("skip_share", 0.0)
+        if share > _COLLAPSED and self._step > _EARLY * self._steps:
+            found.append(
+                f"Skip-connections lead in {share:.0%} of the choices: the search collapses."
+                " Stop early (search: {watch: N, stop: 0.75}), take more weight decay in the"
+                " estimator, or a strategy that samples (snas, proxyless)."
+            )
+        growth = max(d.growth(self._patience) for d in self._descents)
+        if growth > 1 / (self._stop or 0.75):
+            found.append(
+                f"The largest eigenvalue of the loss in the architecture has grown {growth:.1f}"
+                " times: networks found from here on generalise worse (Zela et al. 2020)."
+                " Stop early: search: {stop: 0.75}."
+            )
+        return found
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "descents": [d.state_dict() for d in self._descents],
+            "scale": self._scale,
+            "step": self._step,
+            "turn": self._turn,
+            "measuring": self._measuring,
+            "derived": self._derived,
+        }
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        for descent, known in zip(self._descents, state["descents"], strict=True):
+            descent.load_state_dict(known)
+        self._scale = dict(state["scale"])
+        self._step, self._turn = state["step"], state["turn"]
+        self._measuring = list(state["measuring"])
+        self._derived = state["derived"]
+
+
+class _Strongest:
+    """Answers with the option, or the ``k`` options, of the largest parameters."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+
+    def __call__(self, choice: Choice) -> Value:
+        ranked = np.argsort(-self._parameters[choice.name], kind="stable")
+        if choice.k is None:
+            return choice.options[int(ranked[0])]
+        return tuple(choice.options[i] for i in sorted(ranked[: choice.k]))
+
+
+def softmax(parameters: np.ndarray) -> np.ndarray:
+    """Positive weights that sum to one, shape ``[n_options]``."""
+    e = np.exp(parameters - parameters.max())
+    return np.asarray(e / e.sum())
