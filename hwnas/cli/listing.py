@@ -1,6 +1,7 @@
 """``hwnas list``."""
 
 import json
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -63,7 +64,7 @@ def pipelines() -> list[dict[str, Any]]:
     for path in sorted({p.resolve() for folder in folders for p in folder.glob("*.yaml")}):
         lines = path.read_text().splitlines()
         comment = [line.lstrip("# ") for line in lines if line.startswith("#")]
-        summary = " ".join(comment).split(". ")[0].rstrip(".")
+        summary = re.split(r"(?<!et al)\. ", " ".join(comment))[0].rstrip(".")
         rows.append({"name": path.stem, "summary": summary, "paper": "", "path": str(path)})
     return rows
 

@@ -66,14 +66,16 @@ def load(target: str) -> Any:
 
 
 def _modules(package: str, families: bool) -> Iterator[str]:
-    """The files that may hold a component; those that begin with an underscore do not."""
+    """The files that may hold a component; what begins with an underscore does not."""
     path = importlib.import_module(package).__path__
     for found in pkgutil.iter_modules(path):
         name = f"{package}.{found.name}"
-        if found.ispkg and families:
-            yield from _modules(name, False)
-        elif not found.ispkg and not found.name.startswith("_"):
+        if found.name.startswith("_"):
+            continue
+        if not found.ispkg:
             yield name
+        elif families:
+            yield from _modules(name, False)
 
 
 def defined(module: str, base: type[Any]) -> type[Any] | None:

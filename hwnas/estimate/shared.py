@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import HwnasError
@@ -13,15 +14,19 @@ from hwnas.core.setting import Setting
 from hwnas.estimate.positive import positive
 from hwnas.space.replay import build
 
+if TYPE_CHECKING:
+    import numpy as np
+
 
 class Shared(Estimator):
     """Trains a supernet on the mixtures and networks proposed; a training unit is one step.
 
     A gradient is that of the validation loss in the mixture, given as the task's first metric:
     of order 1 at the weights after the step, of order 2 through one more, virtual step (DARTS,
-    equation 7, by automatic differentiation rather than finite differences). Networks are scored
-    with the shared weights after their batch-norm statistics are measured on ``recalibrate``
-    batches. The learning rate falls along a cosine over ``horizon`` steps.
+    equation 7, by automatic differentiation rather than finite differences). With ``bilevel``
+    false one of order 1 is that of the training loss, from the pass of the step itself (SNAS).
+    Networks are scored with the shared weights after their batch-norm statistics are measured on
+    ``recalibrate`` batches. The learning rate falls along a cosine over ``horizon`` steps.
     """
 
     paper = "Bender et al. 2018, One-shot architecture search; Pham et al. 2018, arXiv:1802.03268"
@@ -36,6 +41,7 @@ class Shared(Estimator):
         batch: int | None = None,
         lr: float | None = None,
         recalibrate: int = 8,
+        bilevel: bool = True,
     ) -> None:
         super().__init__(setting)
         if horizon < 1 or recalibrate < 1:
@@ -48,6 +54,7 @@ class Shared(Estimator):
         from hwnas.estimate.nn.sharer import Sharer
 
         settle(setting.device)
+        self._bilevel = bilevel
         self._kept: Path | None = None  # what the last snapshot may name
         self._sharer = Sharer(setting, horizon, batch, lr, recalibrate)
 
@@ -55,12 +62,16 @@ class Shared(Estimator):
         sharer, point = self._sharer, proposal.point
         if isinstance(point, Architecture):
             build(self.setting.space, point)  # raises if it is not of the space
-        for _ in range(proposal.train):
-            sharer.step(point)
+        joint = proposal.gradient == 1 and not self._bilevel
+        found: tuple[float, dict[str, np.ndarray]] | None = None
+        for i in range(proposal.train):
+            found = sharer.step(point, gradient=joint and i == proposal.train - 1)
         metrics: dict[str, float] = {}
         gradients = {}
         if proposal.gradient:
-            loss, gradient = sharer.gradient(point, proposal.gradient)
+            if found is None or not joint:
+                found = sharer.gradient(point, proposal.gradient)
+            loss, gradient = found
             main = self.metrics[0]
             sign = 1 if main.goal == "min" else -1  # a metric to maximise rises as the loss falls
             metrics = {main.name: sign * loss}

@@ -1,4 +1,4 @@
-"""The torch modules that torch has no class for. The only file of ``graph`` that imports torch."""
+"""The torch modules that torch has no class for; imported only where modules are made."""
 
 import torch
 from torch import Tensor, nn

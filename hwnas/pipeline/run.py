@@ -154,10 +154,11 @@ class Run:
         ]  # fmt: skip
 
     def costs(self, architecture: Architecture) -> Mapping[str, float]:
-        """The cheap metrics of an architecture."""
+        """The cheap objectives of an architecture, and what the estimator knows of it."""
         found = dict(self.estimator.costs(architecture))
+        wanted = {o.name for o in self.objectives}
         for profiler in self.search_profilers:
-            if profiler.cheap:
+            if profiler.cheap and wanted.intersection(m.name for m in profiler.metrics):
                 found |= profiler.measure(architecture)
         return found
 

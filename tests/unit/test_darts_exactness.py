@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from hwnas.core import Context, Device, Objective, Objectives, Setting
+from hwnas.core import Context, Device, Objective, Objectives, Setting, Space
 from hwnas.estimate.nn.batches import Batches
 from hwnas.estimate.shared import Shared
 from hwnas.search.gradient.darts import Darts
+from hwnas.space.darts import Darts as DartsSpace
 from hwnas.space.nas_bench_201 import NasBench201
+from hwnas.space.nas_bench_macro import NasBenchMacro
 from hwnas.space.nn.supernet import Supernet
 from hwnas.testing import FakeTask
 
@@ -27,7 +29,11 @@ STEPS, HORIZON, LR, ALPHA_LR, CLIP = 20, 25, 0.1, 0.05, 5.0
 DOUBLE = Device(precision="float64")
 TASK = FakeTask()
 MOMENTUM, DECAY = TASK.recipe.momentum, TASK.recipe.weight_decay
-SPACE = NasBench201(TASK.input, TASK.outputs, cells=1, channels=2)
+SPACES: dict[str, Space] = {
+    "nas_bench_201": NasBench201(TASK.input, TASK.outputs, cells=1, channels=2),
+    "darts": DartsSpace(TASK.input, TASK.outputs, cells=2, channels=2, nodes=2),
+    "nas_bench_macro": NasBenchMacro(TASK.input, TASK.outputs, channels=2, head=8),
+}
 
 
 @dataclass
@@ -40,39 +46,44 @@ class Trace:
     losses: list[float] = field(default_factory=list)
 
 
-def ours(order: int, steps: int = STEPS) -> tuple[Trace, dict[str, np.ndarray], dict[str, Tensor]]:
+def ours(
+    space: Space, order: int, steps: int = STEPS
+) -> tuple[Trace, dict[str, np.ndarray], dict[str, Tensor]]:
     """The tool's own trace, and the alphas and weights that it began with."""
-    setting = Setting(SPACE, TASK, DOUBLE, seed=4)
+    setting = Setting(space, TASK, DOUBLE, seed=4)
     estimator = Shared(setting, horizon=HORIZON, lr=LR)
     rng = np.random.default_rng(4)
-    context = Context(SPACE, Objectives([Objective(TASK.metrics[0])]), rng, evaluations=1)
+    context = Context(space, Objectives([Objective(TASK.metrics[0])]), rng, evaluations=1)
     strategy = Darts(context, steps=STEPS, order=order, lr=ALPHA_LR)  # type: ignore[arg-type]
-    begin = {n: a.copy() for n, a in strategy.state_dict()["own"]["alpha"].items()}
+    descent = strategy._descents[0]
+    begin = {n: a.copy() for n, a in descent.parameters.items()}
     supernet = estimator._sharer.supernet
     weights = {n: w.clone() for n, w in supernet.state_dict().items()}
     trace, moments = Trace(), {n: np.zeros_like(a) for n, a in begin.items()}
     for _ in range(steps):
-        before = dict(strategy.state_dict()["own"]["alpha"])
+        before = dict(descent.parameters)
         (outcome,) = estimator.estimate(strategy.ask(1))
         assert outcome.failed is None
         strategy.tell([outcome])
-        adam = strategy.state_dict()["own"]["adam"]
+        adam = descent.state_dict()["adam"]
         # Adam's first moment is 0.5 m + 0.5 (g + decay alpha): it shows which g it was given.
         trace.alpha_gradients.append(
             {n: 2 * adam[n]["m"] - moments[n] - 1e-3 * before[n] for n in before}
         )
         moments = {n: adam[n]["m"].copy() for n in before}
         trace.losses.append(outcome.metrics["error"])
-    trace.alphas = dict(strategy.state_dict()["own"]["alpha"])
+    trace.alphas = dict(descent.parameters)
     trace.weights = {n: p.detach().clone() for n, p in supernet.named_parameters()}
     return trace, begin, weights
 
 
-def papers(order: int, begin: dict[str, np.ndarray], initial: dict[str, Tensor]) -> Trace:
+def papers(
+    space: Space, order: int, begin: dict[str, np.ndarray], initial: dict[str, Tensor]
+) -> Trace:
     """Algorithm 1, by automatic differentiation from end to end."""
     train = Batches(TASK, "train", DOUBLE, 4)
     valid = Batches(TASK, "valid", DOUBLE, 5)
-    net = Supernet(SPACE).double()
+    net = Supernet(space).double()
     net.load_state_dict(initial)
     net.train()
     w = {n: p.detach().clone().requires_grad_() for n, p in net.named_parameters()}
@@ -124,10 +135,15 @@ def gradients(loss: Tensor, alphas: dict[str, Tensor]) -> Iterator[Tensor]:
     yield from torch.autograd.grad(loss, list(alphas.values()))
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["nas_bench_201", *(pytest.param(n, marks=pytest.mark.slow) for n in list(SPACES)[1:])],
+)
 @pytest.mark.parametrize("order", [1, 2])
-def test_twenty_steps_equal_direct_autograd(order: int) -> None:
-    got, begin, initial = ours(order)
-    expected = papers(order, begin, initial)
+def test_twenty_steps_equal_direct_autograd(order: int, name: str) -> None:
+    space = SPACES[name]
+    got, begin, initial = ours(space, order)
+    expected = papers(space, order, begin, initial)
     for mine, theirs in zip(got.alpha_gradients, expected.alpha_gradients, strict=True):
         for name, gradient in theirs.items():
             np.testing.assert_allclose(mine[name], gradient, rtol=0, atol=1e-6)
@@ -144,7 +160,8 @@ def test_twenty_steps_equal_direct_autograd(order: int) -> None:
 
 def test_the_orders_differ() -> None:
     """Else the comparison above would show nothing about the second."""
-    first, second = ours(1, 1)[0], ours(2, 1)[0]
+    space = SPACES["nas_bench_201"]
+    first, second = ours(space, 1, 1)[0], ours(space, 2, 1)[0]
     gap = max(
         float(np.abs(first.alpha_gradients[0][n] - g).max())
         for n, g in second.alpha_gradients[0].items()

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from hwnas.estimate.nn.batches import Batches, training_dtype
 from hwnas.estimate.nn.compute import drawing
 from hwnas.estimate.nn.learner import Schedule
 from hwnas.graph.modules import Scheduled
-from hwnas.space.nn.supernet import Supernet
+from hwnas.space.nn.supernet import Active, Supernet
 
 Point = Architecture | Mixture
 _CLIP = 5.0  # where the task has none of its own: DARTS, section 3.1
@@ -53,28 +53,46 @@ class Sharer:
         self._momenta = [torch.zeros_like(p) for p in self._parameters]
         self.spent = Spent()
 
-    def weights(self, point: Point) -> dict[str, Tensor]:
-        """The mixture as tensors, choice -> ``[n_options]``."""
+    def _mixture(self, point: Point) -> dict[str, Tensor]:
+        """The weights as tensors, choice -> ``[n_options]``."""
         dtype, kind = training_dtype(self._device), self._device.kind
         return {
             name: torch.tensor(point.weights(choice), dtype=dtype, device=kind)
             for name, choice in self.supernet.choices.items()
         }
 
-    def step(self, point: Point) -> None:
-        """One step of SGD on the next training batch. ArithmeticError if the loss is not finite."""
+    def _weights(self, point: Point, active: Active) -> dict[str, Tensor] | None:
+        """None where all that is computed counts as it is, so that nothing needs to be weighed."""
+        whole = all(
+            (np.asarray(point.weights(choice))[list(active[name])] == 1).all()
+            for name, choice in self.supernet.choices.items()
+        )
+        return None if whole else self._mixture(point)
+
+    def step(self, point: Point, gradient: bool = False) -> tuple[float, dict[str, np.ndarray]]:
+        """One step of SGD on the next training batch. ArithmeticError if the loss is not finite.
+
+        The loss and, with ``gradient``, its gradient in the mixture from the same pass, choice ->
+        ``[n_options]``.
+        """
         started = time.perf_counter()
         self.supernet.train()
+        active = self.supernet.active(point)
+        mixture = self._mixture(point) if gradient else {}
+        for weights in mixture.values():
+            weights.requires_grad_()
         x, y = self._train.training(self.spent.steps)
         for module in self._scheduled:
             module.progress = min(1.0, self.spent.steps / self._horizon)
         with drawing(self._device, self._seed, self.spent.steps):
-            outputs = self.supernet(x, self.weights(point), self.supernet.active(point))
+            outputs = self.supernet(x, mixture or self._weights(point, active), active)
         loss = self._task.loss(outputs, y)
         if not math.isfinite(loss.item()):
             raise ArithmeticError(f"supernet loss is {loss.item()} at step {self.spent.steps}")
         # Options that were not computed have no gradient; weight decay leaves them alone too.
-        found = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        wanted = [*self._parameters, *mixture.values()]
+        every = torch.autograd.grad(loss, wanted, allow_unused=True)
+        found, slopes = every[: len(self._parameters)], every[len(self._parameters) :]
         used = [i for i, gradient in enumerate(found) if gradient is not None]
         gradients = [gradient for gradient in found if gradient is not None]
         self._descend(
@@ -82,6 +100,7 @@ class Sharer:
         )
         steps = self.spent.steps + 1
         self.spent = Spent(steps, steps, self.spent.seconds + time.perf_counter() - started)
+        return loss.item(), _numpy(mixture, slopes)
 
     @torch.no_grad()
     def _descend(
@@ -105,25 +124,21 @@ class Sharer:
         included, and leaves the weights as they are.
         """
         self.supernet.train()
-        mixture = {name: w.requires_grad_() for name, w in self.weights(point).items()}
+        mixture = {name: w.requires_grad_() for name, w in self._mixture(point).items()}
         active = self.supernet.active(point)
-        parameters = dict(zip(self._names, self._parameters, strict=True))
         if order == 2:
             parameters = self._unrolled(mixture, active)
+        else:  # detached, so that no gradient of theirs is computed
+            constants = (p.detach() for p in self._parameters)
+            parameters = dict(zip(self._names, constants, strict=True))
         x, y = self._valid.training(self.spent.steps)
         with drawing(self._device, self._seed, self.spent.steps, order):
             outputs = functional_call(self.supernet, parameters, (x, mixture, active))
         loss = self._task.loss(outputs, y)
-        found = torch.autograd.grad(loss, list(mixture.values()), materialize_grads=True)
-        gradients = {
-            name: gradient.double().cpu().numpy()
-            for name, gradient in zip(mixture, found, strict=True)
-        }
-        return loss.item(), gradients
+        found = torch.autograd.grad(loss, list(mixture.values()), allow_unused=True)
+        return loss.item(), _numpy(mixture, found)
 
-    def _unrolled(
-        self, mixture: Mapping[str, Tensor], active: Mapping[str, tuple[int, ...]]
-    ) -> dict[str, Tensor]:
+    def _unrolled(self, mixture: Mapping[str, Tensor], active: Active) -> dict[str, Tensor]:
         """The weights after one virtual step, as a differentiable function of the mixture."""
         x, y = self._train.training(self.spent.steps)
         with drawing(self._device, self._seed, self.spent.steps):
@@ -140,7 +155,8 @@ class Sharer:
     @torch.no_grad()
     def score(self, point: Point, limit: int | None) -> dict[str, float]:
         """The task's validation metrics with batch-norm statistics of this point."""
-        weights, active = self.weights(point), self.supernet.active(point)
+        active = self.supernet.active(point)
+        weights = self._weights(point, active)
         norms = [m for m in self.supernet.modules() if isinstance(m, nn.BatchNorm2d)]
         self.supernet.train()
         for norm in norms:
@@ -170,3 +186,13 @@ class Sharer:
         for name, momentum in zip(self._names, self._momenta, strict=True):
             momentum.copy_(tensors[f"momentum.{name}"])
         self.spent = Spent(facts["steps"], facts["steps"], facts["seconds"])
+
+
+def _numpy(
+    mixture: Mapping[str, Tensor], gradients: Sequence[Tensor | None]
+) -> dict[str, np.ndarray]:
+    """Gradients in the mixture, zeros where it does not matter."""
+    return {
+        name: (torch.zeros_like(w) if gradient is None else gradient).double().cpu().numpy()
+        for (name, w), gradient in zip(mixture.items(), gradients, strict=True)
+    }

@@ -66,6 +66,19 @@ class Conv(Filters):
 
         channels = inputs[0].shape[0]
         out = self.filters(channels)
+        if self.depthwise and out == channels:
+            from hwnas.graph.depthwise import Depthwise
+
+            return Depthwise(
+                channels,
+                out,
+                self._kernel,
+                self._stride,
+                self._padding,
+                self.dilation,
+                channels,
+                self.bias,
+            )
         both = gcd(channels, out)
         groups = next(g for g in range(min(self.groups, both), 0, -1) if both % g == 0)
         return nn.Conv2d(

@@ -54,7 +54,11 @@ def _shortlist(run: Run, front: dict[str, Any]) -> list[dict[str, Any]]:
         full = [t for t in done if t["fidelity"]["full"]] or done
         if not full:
             raise HwnasError("the search found no network that works.", "See front.json for why.")
-        run.say("estimate", "no trial is within every limit: the nearest ones are retrained")
+        if full is done:
+            why = "no trial was trained in full (more search.evaluations would): the best"
+        else:
+            why = "no trial is within every limit: the nearest"
+        run.say("estimate", f"{why} ones are retrained")
         full.sort(key=lambda t: run.objectives.violation(t["metrics"]))
         return full[: run.pipeline.estimate.shortlist]
     values = np.array([run.objectives.values(t["metrics"]) for t in members])

@@ -9,24 +9,15 @@ from hwnas.core.context import Context
 from hwnas.core.errors import HwnasError
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
-from hwnas.core.registry import create
 from hwnas.core.strategy import Strategy
+from hwnas.search._inner import inner_strategy
 from hwnas.search._options import at_least
 from hwnas.search.halving._promotion import best
 
 
 def wrapped(context: Context, config: dict[str, Any] | None) -> Strategy:
-    """The strategy of a pipeline file's ``strategy`` that proposes the networks; default random."""
-    inner: Strategy = create(
-        "strategies", config or {"name": "random"}, "search.strategy", context.inner()
-    )
-    if inner.required & {"mixture", "parent"}:
-        raise HwnasError(
-            "search.strategy: sets of new networks are halved, but this strategy proposes mixtures"
-            " or goes on with networks of its own.",
-            "Wrap a strategy that proposes networks, such as random or nsga2.",
-        )
-    return inner
+    """The strategy that proposes the networks."""
+    return inner_strategy(context, config, {"mixture", "parent"}, "sets of new networks are halved")
 
 
 def rungs(units: int, eta: int, least: int) -> list[int]:

@@ -128,6 +128,7 @@ class Policy(Strategy):
         self._learn(outcome.proposal, None)
 
     def _learn(self, proposal: Proposal, told: Told | None) -> None:
+        self._known.pop(proposal.architecture, None)  # the latest are last
         self._known[proposal.architecture] = told
         if proposal.id in self._drawn:
             self._reward(self._drawn.pop(proposal.id))

@@ -1,6 +1,6 @@
 """All networks of a space in one, sharing weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 
@@ -10,12 +10,20 @@ from hwnas.core.errors import HwnasError
 from hwnas.core.mixture import Mixture
 from hwnas.core.space import Space
 from hwnas.graph.graph import INPUT, Node
+from hwnas.graph.op import Op
 from hwnas.graph.ops.mix import Mix
+from hwnas.graph.ops.sequence import Sequence
 from hwnas.graph.ops.sum import Sum
+from hwnas.graph.ops.zero import Zero
 from hwnas.space.nn.network import module_name, node_module
+from hwnas.space.nn.weighted_sum import weighted_sum
 from hwnas.space.replay import relax
 
 Active = Mapping[str, tuple[int, ...]]
+Weights = Mapping[str, Tensor]
+Gates = Iterable[tuple[Choice, int]]
+_Step = tuple[Node, tuple[int, ...], tuple[str, ...]]
+"""A node, the places of its inputs that are read, and the values that nobody reads after it."""
 
 
 class Supernet(nn.Module):
@@ -35,7 +43,7 @@ class Supernet(nn.Module):
                 if not isinstance(n.op, Mix)
             }
         )
-        self._plans: dict[tuple[tuple[int, ...], ...], list[Node]] = {}
+        self._plans: dict[tuple[tuple[int, ...], ...], list[_Step]] = {}
 
     def active(self, point: Architecture | Mixture) -> dict[str, tuple[int, ...]]:
         """The options to compute, by choice: those of weight, or those that a mixture names."""
@@ -50,66 +58,88 @@ class Supernet(nn.Module):
             result[name] = named.get(name, tuple(every))
         return result
 
-    def forward(self, x: Tensor, weights: Mapping[str, Tensor], active: Active) -> Tensor:
-        """The output for a batch, options weighted by ``weights`` (choice -> ``[n_options]``)."""
+    def forward(self, x: Tensor, weights: Mapping[str, Tensor] | None, active: Active) -> Tensor:
+        """The output for a batch, options weighted by ``weights`` (choice -> ``[n_options]``).
+
+        None: every active option counts as it is. Raises :class:`HwnasError` if a choice has none.
+        """
         values = {INPUT: x}
-        for node in self._plan(active):
+        del x
+        for node, taken, dead in self._plan(active):
+            inputs = [values[node.inputs[i].id] for i in taken]
             if isinstance(node.op, Mix):
-                values[node.id] = self._mix(node, node.op.choice, values, weights, active)
+                values[node.id] = _mixed(inputs, taken, weights, node.op.choice)
             elif isinstance(node.op, Sum):
-                values[node.id] = self._sum(node, values, weights, active)
+                gates = [node.inputs[i].gates for i in taken]
+                values[node.id] = _summed(inputs, gates, weights)
             else:
-                inputs = [values[i.id] for i in node.inputs]
                 values[node.id] = self.ops[module_name(node.weights)](*inputs)
+            del inputs
+            for id in dead:
+                del values[id]
         return values[self.graph.output.id]
 
-    def _mix(
-        self,
-        node: Node,
-        choice: Choice,
-        values: Mapping[str, Tensor],
-        weights: Mapping[str, Tensor],
-        active: Active,
-    ) -> Tensor:
-        w = weights[choice.name]
-        if not active[choice.name]:
-            raise HwnasError(f"nothing is taken for choice {choice.name!r} of the supernet.")
-        terms = [values[node.inputs[i].id] * w[i] for i in active[choice.name]]
-        return sum(terms[1:], start=terms[0])
-
-    def _sum(
-        self,
-        node: Node,
-        values: Mapping[str, Tensor],
-        weights: Mapping[str, Tensor],
-        active: Active,
-    ) -> Tensor:
-        terms = []
-        for term in node.inputs:
-            if _open(term, active):
-                value = values[term.id]
-                for choice, i in term.gates:
-                    value = value * weights[choice.name][i]
-                terms.append(value)
-        return sum(terms[1:], start=terms[0])
-
-    def _plan(self, active: Active) -> list[Node]:
+    def _plan(self, active: Active) -> list[_Step]:
         """The nodes that active options need, in topological order."""
         key = tuple(active[name] for name in self.choices)
         if key not in self._plans:
             needed = {self.graph.output.id}
+            steps: list[tuple[Node, tuple[int, ...]]] = []
             for node in reversed(list(self.graph)):
-                if node.id not in needed:
-                    continue
-                inputs = [i for i in node.inputs if _open(i, active)]
-                if isinstance(node.op, Mix):
-                    inputs = [node.inputs[i] for i in active[node.op.choice.name]]
-                needed.update(i.id for i in inputs)
+                if node.id in needed:
+                    taken = tuple(_taken(node, active))
+                    needed.update(node.inputs[i].id for i in taken)
+                    steps.append((node, taken))
             if len(self._plans) > 1000:  # sampled paths differ at every step
                 self._plans.clear()
-            self._plans[key] = [node for node in self.graph if node.id in needed]
+            self._plans[key] = _freeing(steps[::-1], self.graph.output.id)
         return self._plans[key]
+
+
+def _taken(node: Node, active: Active) -> Iterable[int]:
+    """The places of the inputs that are computed. Of a sum or a mix not those that are zero."""
+    if isinstance(node.op, Mix):
+        found = list(active[node.op.choice.name])
+        if not found:
+            name = node.op.choice.name
+            raise HwnasError(f"nothing is taken for choice {name!r} of the supernet.")
+    elif isinstance(node.op, Sum):
+        found = [i for i, x in enumerate(node.inputs) if _open(x, active)]
+    else:
+        return range(len(node.inputs))
+    return [i for i in found if not _zero(node.inputs[i].op)] or found[:1]
 
 
 def _open(node: Node, active: Active) -> bool:
     return all(i in active[choice.name] for choice, i in node.gates)
+
+
+def _zero(op: Op | None) -> bool:
+    """Whether it is zero whatever comes in."""
+    return isinstance(op, Zero) or (isinstance(op, Sequence) and _zero(op.ops[-1]))
+
+
+def _freeing(steps: list[tuple[Node, tuple[int, ...]]], output: str) -> list[_Step]:
+    """Each step with the values that nobody reads after it."""
+    last = {node.inputs[i].id: node.id for node, taken in steps for i in taken}
+    plan = []
+    for node, taken in steps:
+        read = dict.fromkeys(node.inputs[i].id for i in taken)
+        plan.append((node, taken, tuple(i for i in read if last[i] == node.id and i != output)))
+    return plan
+
+
+def _mixed(
+    terms: list[Tensor], taken: tuple[int, ...], weights: Weights | None, choice: Choice
+) -> Tensor:
+    if weights is None:
+        return sum(terms[1:], start=terms[0])
+    return weighted_sum(weights[choice.name][list(taken)], terms)
+
+
+def _summed(terms: list[Tensor], gates: Iterable[Gates], weights: Weights | None) -> Tensor:
+    if weights is not None:
+        for i, gate in enumerate(gates):
+            for choice, option in gate:
+                terms[i] = terms[i] * weights[choice.name][option]
+    return sum(terms[1:], start=terms[0])

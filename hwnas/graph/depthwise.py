@@ -1,0 +1,79 @@
+"""Depthwise convolution with a faster backward pass on the CPU."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_backward = torch.ops.aten.convolution_backward
+
+
+class Depthwise(nn.Conv2d):
+    """A ``torch.nn.Conv2d`` of one filter a channel; the same values and gradients.
+
+    On the CPU torch's own backward pass takes up to ten times the forward pass, if filters are
+    dilated or larger than 3x3. With stride 1 the gradient in the input is a forward pass with the
+    filters turned round; that in the filters is a convolution of the input by the output's
+    gradient (benchmarks/supernet.py).
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Shape ``[batch, channels, height, width]``."""
+        height, width = self.kernel_size
+        fast = height == width > 1 and height % 2 and self.stride == (1, 1) and self.bias is None
+        if not fast or input.device.type != "cpu" or not torch.is_grad_enabled():
+            return super().forward(input)
+        if torch.jit.is_tracing():  # type: ignore[no-untyped-call,attr-defined]
+            return super().forward(input)
+        result: Tensor = _Depthwise.apply(input, self.weight, self.dilation[0])
+        return result
+
+
+class _Depthwise(torch.autograd.Function):
+    """Stride 1, padded to keep the size. Its backward pass can be differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, dilation: int) -> Tensor:
+        ctx.save_for_backward(x, w)
+        ctx.dilation = dilation
+        return _convolved(x, w, dilation)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, w = ctx.saved_tensors
+        gx = _convolved(g, w.flip(2, 3), ctx.dilation) if ctx.needs_input_grad[0] else None
+        gw = _in_filters(x, g, w, ctx.dilation) if ctx.needs_input_grad[1] else None
+        return gx, gw, None
+
+
+def _convolved(x: Tensor, w: Tensor, dilation: int) -> Tensor:
+    padding = dilation * (w.shape[2] - 1) // 2
+    return functional.conv2d(x, w, None, 1, padding, dilation, len(w))
+
+
+def _in_filters(x: Tensor, g: Tensor, w: Tensor, dilation: int) -> Tensor:
+    """The gradient in the filters ``w [channels, 1, k, k]``."""
+    n, c, height, width = x.shape
+    k = w.shape[2]
+    if k > 3 or height % dilation or width % dilation:
+        # One filter an image and channel, as large as the image: as many outputs as taps.
+        images = x.reshape(1, n * c, height, width)
+        filters = g.reshape(n * c, 1, height, width)
+        padding = dilation * (k - 1) // 2
+        found = functional.conv2d(images, filters, None, dilation, padding, 1, n * c)
+        return found[:, :, :k, :k].reshape(n, c, 1, k, k).sum(0)
+    if dilation > 1:
+        x, g = _apart(x, dilation), _apart(g, dilation)
+    ones, mask = (1, 1), (False, True, False)
+    gradient: Tensor = _backward(g, x, w, None, ones, ones, ones, False, (0, 0), c, mask)[1]
+    return gradient
+
+
+def _apart(x: Tensor, dilation: int) -> Tensor:
+    """Every ``dilation``-th pixel as an image of its own, which a dilated filter never leaves."""
+    n, c, height, width = x.shape
+    rows, columns = height // dilation, width // dilation
+    parts = x.permute(0, 2, 3, 1).reshape(n, rows, dilation, columns, dilation, c)
+    images = parts.permute(2, 4, 0, 1, 3, 5).reshape(-1, rows, columns, c)
+    return images.permute(0, 3, 1, 2)

@@ -1,0 +1,1 @@
+"""Weight sharing: one training serves all networks of the space."""
