@@ -242,10 +242,11 @@ def main() -> None:
     known = json.loads(path.read_text())["shares"] if sys.argv[1:] and path.exists() else {}
     shares = {pair: known.get(pair, {}) for pair in PAIRS}
     for pair in PAIRS:
-        shares[pair] |= measure(pair, [n for n in names if pair != LAST or n in ON_LAST])
-    rows = list(table(shares))
-    result = {"seeds": SEEDS, "options": OPTIONS, "rows": rows, "shares": shares}
-    path.write_text(json.dumps(result | {"conditions": conditions()}) + "\n")
+        for name in (n for n in names if pair != LAST or n in ON_LAST):
+            shares[pair] |= measure(pair, [name])
+            rows = list(table(shares))
+            result = {"seeds": SEEDS, "options": OPTIONS, "rows": rows, "shares": shares}
+            path.write_text(json.dumps(result | {"conditions": conditions()}) + "\n")
     readme(rows)
     for row in rows:
         means = "  ".join(f"{n}: {m:.4f}" for n, m in row["mean"].items())

@@ -1,111 +1,240 @@
-"""Seconds a step of the supernet, beside the same mathematics written plainly.
+"""Seconds a step of the supernet, beside the published algorithm written plainly.
 
-The plain reference keeps NCHW, computes every option, and lets ``loss.backward()`` fill the
-gradients of weights and mixture alike, as published implementations do. Writes
-``benchmarks/results/supernet.json``; losses of both are compared first.
+Both sides of a row begin with the same weights and see the same data; the losses of the first steps
+are compared before anything is timed. Every side is a process of its own, with ``THREADS`` threads,
+for its peak memory. Writes ``benchmarks/results/supernet.json``; ``rows`` as arguments measure
+these only.
 """
 
 import json
+import math
+import resource
+import statistics
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from _plain_darts import Plain, Trainer
 
-from hwnas.core import Architecture, Device, Mixture, Setting
-from hwnas.core.registry import create
-from hwnas.estimate.nn.sharer import Sharer
+from hwnas.core import Context, Device, Mixture, Objective, Objectives, Setting, TensorType
+from hwnas.core.strategy import Strategy
+from hwnas.estimate.nn.batches import Batches
+from hwnas.estimate.nn.learner import Learner
+from hwnas.estimate.shared import Shared
 from hwnas.profile.conditions import conditions
+from hwnas.search.gradient.darts import Darts
+from hwnas.search.gradient.proxyless import Proxyless
+from hwnas.space.darts import Darts as DartsSpace
+from hwnas.space.moves import sample
 from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.space.nn.supernet import Supernet
+from hwnas.space.replay import build, relax
+from hwnas.task.classification import Classification
+from hwnas.task.task import Split, SplitName
 
-BATCH = 16
-STEPS = 8
-THREADS = 2
+BATCH, THREADS, LOSSES, STEPS = 16, 2, 3, 5
+LR, ALPHA_LR, HORIZON = 0.025, 3e-4, 1000
+RESULT = Path(__file__).parent / "results" / "supernet.json"
 
 
-def plain_step(net: Supernet, optimiser: Any, data: Any, mixture: dict[str, torch.Tensor]) -> float:
-    """Weight step, then the mixture's gradient, all by ``backward``."""
-    every = {name: tuple(range(len(c.options))) for name, c in net.choices.items()}
-    loss = torch.tensor(0.0)
-    for x, y in data:
-        optimiser.zero_grad()
-        loss = torch.nn.functional.cross_entropy(net(x, mixture, every), y)
+class Noise(Classification):
+    """Images of the size of CIFAR-10 with random labels."""
+
+    mean, std = 0.0, 1.0
+    input = TensorType((3, 32, 32))
+    labels = [str(i) for i in range(10)]  # noqa: RUF012
+
+    def read(self) -> Mapping[SplitName, Split]:
+        """As many as a dozen steps see."""
+        rng = np.random.default_rng(0)
+        names: list[SplitName] = ["train", "valid", "test"]
+        return {
+            name: Split(
+                rng.standard_normal((20 * BATCH, 3, 32, 32)).astype(np.float32),
+                rng.integers(0, 10, 20 * BATCH),
+            )
+            for name in names
+        }
+
+
+SPACES: dict[str, Callable[[], Any]] = {
+    "darts": lambda: DartsSpace(Noise.input, 10, cells=8, channels=16, affine=False),
+    "nas_bench_201": lambda: NasBench201(Noise.input, 10, cells=5, channels=16),
+}
+ROWS: dict[str, tuple[str, str]] = {
+    "darts, first order": ("darts", "1"),
+    "darts, second order": ("darts", "2"),
+    "darts, one path, weights": ("darts", "path"),
+    "darts, one path, weights and alpha (proxyless)": ("darts", "proxyless"),
+    "nas_bench_201, first order": ("nas_bench_201", "1"),
+    "nas_bench_201, one path, weights": ("nas_bench_201", "path"),
+}
+
+
+def estimator(space: Any) -> Shared:
+    """Ours, as a search has it."""
+    setting = Setting(space, Noise(), Device(threads=THREADS), seed=1)
+    return Shared(setting, horizon=HORIZON, batch=BATCH, lr=LR)
+
+
+def ours(row: str) -> dict[str, Any]:
+    """Losses of the first steps, then the median seconds of a step and the peak memory."""
+    name, kind = ROWS[row]
+    space = SPACES[name]()
+    shared = estimator(space)
+    context = Context(space, _error(), np.random.default_rng(1))
+    if kind == "path":
+        points = paths(space)
+
+        def step() -> float:
+            loss, _ = shared._sharer.step(next(points))
+            return loss
+
+        return timed(step)
+    strategy: Strategy = (
+        Proxyless(context, steps=HORIZON)
+        if kind == "proxyless"
+        else Darts(context, steps=HORIZON, order=int(kind), lr=ALPHA_LR)  # type: ignore[arg-type]
+    )
+    if isinstance(strategy, Darts):
+        for alpha in strategy._descents[0].parameters.values():
+            alpha[:] = 0.0
+
+    def search() -> float:
+        for _ in range(strategy.turns):  # type: ignore[attr-defined]
+            (outcome,) = shared.estimate(strategy.ask(1))
+            assert outcome.failed is None, outcome.failed
+            strategy.tell([outcome])
+        return outcome.metrics["error"]
+
+    return timed(search)
+
+
+def plain(row: str) -> dict[str, Any]:
+    """The same of the reference."""
+    name, kind = ROWS[row]
+    space = SPACES[name]()
+    sharer = estimator(space)._sharer  # for its data and its weights
+    trainer = Trainer(Plain(sharer.supernet), LR, ALPHA_LR, Noise.recipe.weight_decay)
+    data = [
+        [(x.contiguous(), y) for x, y in map(source.training, range(STEPS + LOSSES + 2))]
+        for source in (sharer._train, sharer._valid)
+    ]
+    del sharer
+    steps = iter(range(1000))
+    points = paths(space)
+
+    def rate(t: int) -> float:
+        return LR * 0.5 * (1 + math.cos(math.pi * (t + 1) / (HORIZON + 1)))
+
+    def search() -> float:
+        t = next(steps)
+        train, valid = data
+        order = int(kind)
+        return trainer.step(train[t], rate(t), valid[t + 1], train[t + 1], order, rate(t + 1))
+
+    def step() -> float:
+        t = next(steps)
+        active = next(points).active
+        path = {n: taken[0] for n, taken in active.items()}
+        trainer.sgd.param_groups[0]["lr"] = rate(t)
+        trainer.sgd.zero_grad()
+        loss = trainer.loss(data[0][t], path)
         loss.backward()
-        if x is data[0][0]:
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimiser.step()
-    return loss.item()
+        torch.nn.utils.clip_grad_norm_(trainer.net.weights, 5.0)
+        trainer.sgd.step()
+        return loss.item()
+
+    return timed(step if kind == "path" else search)
 
 
-def median(call: Any) -> float:
-    """Median seconds of ``STEPS`` calls after one to warm up."""
-    call()
-    times = []
+def paths(space: Any) -> Iterator[Mixture]:
+    """One operation on every edge, all edges there, drawn anew each time."""
+    _, choices = relax(space)
+    rng = np.random.default_rng(2)
+    while True:
+        weights = {n: np.ones(len(c.options)) for n, c in choices.items()}
+        active = {n: tuple(range(len(c.options))) for n, c in choices.items()}
+        for name, choice in choices.items():
+            if choice.k is None:
+                taken = int(rng.integers(len(choice.options)))
+                weights[name], active[name] = np.eye(len(choice.options))[taken], (taken,)
+        yield Mixture(weights, active)
+
+
+def alone(row: str) -> dict[str, Any]:
+    """A stand-alone network of the space, for the memory of one path."""
+    space = SPACES[ROWS[row][0]]()
+    network = sample(space, np.random.default_rng(2))
+    device = Device(threads=THREADS)
+    learner = Learner(build(space, network), Noise(), device, 1, LR)
+    batches = Batches(Noise(), "train", device, 1, batch=BATCH)
+    steps = iter(range(1000))
+    learner.network.train()
+    return timed(lambda: float(learner._step(*batches.training(next(steps)))))
+
+
+def timed(step: Callable[[], Any]) -> dict[str, Any]:
+    """Losses of the first steps, the median of those after, and what they added to memory."""
+    torch.set_num_threads(THREADS)
+    before = resident()
+    losses = [step() for _ in range(LOSSES)]
+    seconds = []
     for _ in range(STEPS):
         started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return float(np.median(times))
+        step()
+        seconds.append(time.perf_counter() - started)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "losses": losses,
+        "seconds": statistics.median(seconds),
+        "peak_mb": peak,
+        "added_mb": peak - before,
+    }
+
+
+def resident() -> float:
+    """Megabytes of this process in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def apart(side: Callable[[str], dict[str, Any]], row: str) -> dict[str, Any]:
+    """In a process of its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(side, row).result()
 
 
 def main() -> None:
     """Measure and write."""
-    torch.set_num_threads(THREADS)
-    task = create("tasks", {"name": "digits"}, "task")
-    rows = []
-    for cells, channels in ((1, 8), (2, 16)):
-        space = NasBench201(task.input, task.outputs, cells=cells, channels=channels)
-        setting = Setting(space, task, Device(threads=THREADS))
-        sharer = Sharer(setting, horizon=10_000, batch=BATCH, lr=0.025, recalibrate=1)
-        plain = Supernet(space)
-        plain.load_state_dict(sharer.supernet.state_dict())
-        optimiser = torch.optim.SGD(
-            plain.parameters(), 0.025, momentum=0.9, weight_decay=task.recipe.weight_decay
-        )
-        even = {n: np.full(len(c.options), 1 / len(c.options)) for n, c in plain.choices.items()}
-        point = Mixture(even)
-        mixture = {n: torch.tensor(w, dtype=torch.float32) for n, w in even.items()}
-        for weights in mixture.values():
-            weights.requires_grad_()
-        data = [sharer._train.training(0), sharer._valid.training(1)]
-        data = [(x.contiguous(), y) for x, y in data]
+    known = json.loads(RESULT.read_text()) if RESULT.exists() and sys.argv[1:] else {}
+    rows = {r["step"]: r for r in known.get("rows", [])}
+    for row in sys.argv[1:] or ROWS:
+        found: dict[str, Any] = {"step": row}
+        if ROWS[row][1] != "proxyless":
+            found["plain"] = apart(plain, row)
+        found["ours"] = apart(ours, row)
+        if "plain" in found:
+            pairs = zip(found["plain"]["losses"], found["ours"]["losses"], strict=True)
+            found["gap"] = max(abs(a - b) for a, b in pairs)
+            found["times_faster"] = found["plain"]["seconds"] / found["ours"]["seconds"]
+        if ROWS[row][1] == "path":
+            found["alone"] = apart(alone, row)
+        rows[row] = found
+        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.flush()
+    told = {"threads": THREADS, "batch": BATCH, "plain": "NCHW", "ours": "channels_last"}
+    result = {**told, "rows": list(rows.values()), "conditions": conditions()}
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
 
-        def ours(sharer: Sharer = sharer, point: Any = point) -> float:
-            sharer.step(point)
-            return sharer.gradient(point, 1)[0]
 
-        def second(sharer: Sharer = sharer, point: Any = point) -> None:
-            sharer.step(point)
-            sharer.gradient(point, 2)
-
-        path = Architecture({name: c.options[3] for name, c in plain.choices.items()})
-
-        def single(sharer: Sharer = sharer, point: Any = path) -> None:
-            sharer.step(point)
-
-        losses = plain_step(plain, optimiser, data, mixture), ours()
-        reference = median(lambda: plain_step(plain, optimiser, data, mixture))  # noqa: B023
-        first = median(ours)
-        rows.append(
-            {
-                "cells": cells,
-                "channels": channels,
-                "batch": BATCH,
-                "first_losses": losses,
-                "plain_s": reference,
-                "first_order_s": first,
-                "second_order_s": median(second),
-                "single_path_weight_step_s": median(single),
-                "plain_over_first_order": reference / first,
-            }
-        )
-    result = {"threads": THREADS, "rows": rows, "conditions": conditions()}
-    path_out = Path(__file__).parent / "results" / "supernet.json"
-    path_out.write_text(json.dumps(result, indent=2) + "\n")
-    sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+def _error() -> Objectives:
+    return Objectives([Objective(Noise.metrics[0])])
 
 
 if __name__ == "__main__":
