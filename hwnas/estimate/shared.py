@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import HwnasError
-from hwnas.core.estimator import Estimator
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.core.setting import Setting
+from hwnas.estimate._one_model import OneModel
 from hwnas.estimate.positive import positive
 from hwnas.space.replay import build
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class Shared(Estimator):
+class Shared(OneModel):
     """Trains a supernet on the mixtures and networks proposed; a training unit is one step.
 
     A gradient is that of the validation loss in the mixture, given as the task's first metric:
@@ -31,7 +30,6 @@ class Shared(Estimator):
 
     paper = "Bender et al. 2018, One-shot architecture search; Pham et al. 2018, arXiv:1802.03268"
     provides = frozenset({"shared", "mixture", "gradient", "second_order"})
-    divisible = False
 
     def __init__(
         self,
@@ -55,8 +53,7 @@ class Shared(Estimator):
 
         settle(setting.device)
         self._bilevel = bilevel
-        self._kept: Path | None = None  # what the last snapshot may name
-        self._sharer = Sharer(setting, horizon, batch, lr, recalibrate)
+        self._model = self._sharer = Sharer(setting, horizon, batch, lr, recalibrate)
 
     def _estimate(self, proposal: Proposal) -> Outcome:
         sharer, point = self._sharer, proposal.point
@@ -79,22 +76,3 @@ class Shared(Estimator):
         if proposal.score != 0:
             metrics |= sharer.score(point, proposal.score)
         return Outcome(proposal, metrics, gradients, sharer.spent)
-
-    def checkpoint(self, id: int) -> None:
-        """Keep supernet and momentum; the checkpoint before stays until the next."""
-        path = self._path(id)
-        self._sharer.save(path)
-        for old in path.parent.glob("supernet-*.safetensors"):
-            if old not in (path, self._kept):
-                old.unlink()
-        self._kept = path
-
-    def restore(self, id: int) -> None:
-        """Take up the supernet of proposal ``id``."""
-        self._kept = self._path(id)
-        self._sharer.load(self._kept)
-
-    def _path(self, id: int) -> Path:
-        if self.setting.folder is None:
-            raise HwnasError("a supernet can be kept only where there is a folder for it.")
-        return self.setting.folder / "weights" / f"supernet-{id}.safetensors"

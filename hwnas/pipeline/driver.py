@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from hwnas.core.errors import FAILURES, HwnasError
@@ -49,6 +49,7 @@ class Driver:
         self._sparing = sparing
         self._committed = time.monotonic()
         self._steps: list[Outcome] = []  # training steps told since the last commit
+        self._diagnostics: list[tuple[int, Mapping[str, float]]] = []  # of those steps
         self._ready: dict[int, Outcome] = {}  # finished before an older proposal
         self._feed = _Feed(self)
 
@@ -113,6 +114,9 @@ class Driver:
     def _record(self, told: list[Outcome]) -> None:
         trials = [o for o in told if o.proposal.is_trial]
         self._steps += [o for o in told if not o.proposal.is_trial]
+        found = self._strategy.diagnostics
+        if found and not trials:
+            self._diagnostics.append((told[-1].proposal.id, found))
         due = time.monotonic() - self._committed > self._interval
         if due or (trials and not self._sparing):
             self._commit(trials, told[-1].proposal.id)
@@ -128,8 +132,8 @@ class Driver:
             return
         self._estimator.checkpoint(last)
         snapshot = last, dumps(self._strategy.state_dict())
-        self._store.commit(trials, self._steps, curve, snapshot)
-        self._steps = []
+        self._store.commit(trials, self._steps, curve, snapshot, self._diagnostics)
+        self._steps, self._diagnostics = [], []
         self._committed = time.monotonic()
         self._check()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,10 +11,13 @@ from typing import Any
 
 from hwnas.track._finalists import finalists, named, tables
 from hwnas.track._page import Html, image, join, page, table, tag
+from hwnas.track.diagnostics_picture import diagnostics_picture
 from hwnas.track.number import number
 from hwnas.track.picture import curve_picture, front_picture
 
 _PARITY = 1e-4  # a larger difference between torch and the file is worth a warning
+_COMPARED = 4  # networks at least, before their ranks are compared
+_AGREES = 0.3  # Kendall's tau, below which the search's scores say little
 
 
 def report(folder: Path) -> str:
@@ -28,7 +32,8 @@ def report(folder: Path) -> str:
     parts = [
         tag("h1", name),
         tag("p", "Hardware-aware neural architecture search by hwnas", cls="soft"),
-        _warnings(models, objectives),
+        _callout("⚠ About the search", [*front.get("warnings", ()), *_disagreement(known, front)]),
+        _callout("⚠ Before you deploy", _doubts(models, objectives)),
         _section("Summary", _summary(front, estimated, known, models)),
         *_pictures(front, models),
         _section("Finalists", *tables(known, objectives)) if known else "",
@@ -48,7 +53,46 @@ def _section(title: str, *inside: object) -> Html:
     return tag("section", tag("h2", title), *inside)
 
 
-def _warnings(models: Sequence[Mapping[str, Any]], objectives: Sequence[Mapping[str, Any]]) -> Html:
+def _callout(title: str, warnings: Sequence[str]) -> Html:
+    if not warnings:
+        return Html("")
+    return tag("div", tag("h2", title), tag("ul", *(tag("li", w) for w in warnings)), cls="warning")
+
+
+def _agreement(
+    known: Sequence[Mapping[str, Any]], front: Mapping[str, Any]
+) -> tuple[str, float, int] | None:
+    """The first objective, Kendall's tau of its score in the search and retrained, of how many."""
+    from scipy.stats import kendalltau
+
+    if not front.get("objectives"):
+        return None
+    name = front["objectives"][0]["name"]
+    pairs = [
+        (f["searched"][name], f["retrained"][name])
+        for f in known
+        if name in f["searched"] and name in f["retrained"]
+    ]
+    if len(pairs) < _COMPARED:
+        return None
+    tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)
+    return None if math.isnan(tau) else (name, tau, len(pairs))
+
+
+def _disagreement(known: Sequence[Mapping[str, Any]], front: Mapping[str, Any]) -> Iterator[str]:
+    found = _agreement(known, front)
+    if found is not None and found[1] < _AGREES:
+        name, tau, count = found
+        yield (
+            f"The search ranks networks by {name.replace('_', ' ')} otherwise than retraining does"
+            f" (Kendall tau {tau:.2f} of {count}). Train longer in the search (search.estimator),"
+            " or retrain a longer shortlist (estimate.shortlist)."
+        )
+
+
+def _doubts(
+    models: Sequence[Mapping[str, Any]], objectives: Sequence[Mapping[str, Any]]
+) -> list[str]:
     found = []
     for model in models:
         got = model["delivered"]
@@ -69,10 +113,7 @@ def _warnings(models: Sequence[Mapping[str, Any]], objectives: Sequence[Mapping[
                     f"{model['key']}: delivered {named(o)} {number(value)} passes the limit"
                     f" {number(o['limit'])}."
                 )
-    if not found:
-        return Html("")
-    items = tag("ul", *(tag("li", text) for text in found))
-    return tag("div", tag("h2", "⚠ Before you deploy"), items, cls="warning")
+    return found
 
 
 def _summary(
@@ -98,6 +139,12 @@ def _summary(
         lines.append(
             f"{len(scores)} were retrained for {estimated['epochs']} epochs with {seeds}:"
             f" test {main.replace('_', ' ')} {spread}."
+        )
+    agreement = _agreement(known, front)
+    if agreement is not None:
+        lines.append(
+            f"Kendall tau of their {agreement[0].replace('_', ' ')} in the search and retrained:"
+            f" {agreement[1]:.2f}."
         )
     for model in models:
         lines += _delivery(model, main)
@@ -143,6 +190,10 @@ def _pictures(front: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> 
         curve_picture(front, path)
         alt = "Hypervolume over evaluations"
         yield _section("Progress", image(path.read_bytes(), "image/png", alt))
+        if front.get("diagnostics"):
+            diagnostics_picture(front["diagnostics"], front["name"], path)
+            alt = "What the strategy told of itself, over its steps"
+            yield _section("Diagnostics", image(path.read_bytes(), "image/png", alt))
 
 
 def _network(folder: Path, models: Sequence[Mapping[str, Any]]) -> Html:

@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS trials (
     curve TEXT NOT NULL, failed TEXT);
 CREATE TABLE IF NOT EXISTS curve (evaluations INTEGER PRIMARY KEY, hypervolume REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS samples (id INTEGER PRIMARY KEY, metrics TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS diagnostics (id INTEGER PRIMARY KEY, numbers TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS snapshot (
     only INTEGER PRIMARY KEY CHECK (only = 0), last INTEGER NOT NULL, state TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -46,6 +47,7 @@ class Store:
         samples: Sequence[Outcome] = (),
         curve: Sequence[tuple[int, float]] = (),
         snapshot: tuple[int, str] | None = None,
+        diagnostics: Sequence[tuple[int, Mapping[str, float]]] = (),
     ) -> None:
         """Write all of it or none. ``snapshot`` is (last proposal told, state)."""
         db = self._db
@@ -55,6 +57,8 @@ class Store:
             rows = ((o.proposal.id, json.dumps(dict(o.metrics))) for o in samples)
             db.executemany("REPLACE INTO samples VALUES (?,?)", rows)
             db.executemany("REPLACE INTO curve VALUES (?,?)", curve)
+            numbers = ((id, json.dumps(dict(found))) for id, found in diagnostics)
+            db.executemany("REPLACE INTO diagnostics VALUES (?,?)", numbers)
             if snapshot is not None:
                 db.execute("REPLACE INTO snapshot VALUES (0,?,?)", snapshot)
         except BaseException:
@@ -80,6 +84,11 @@ class Store:
         """(proposal id, metrics) of the training steps between trials."""
         rows = self._db.execute("SELECT id, metrics FROM samples ORDER BY id")
         return [(id, json.loads(metrics)) for id, metrics in rows]
+
+    def diagnostics(self) -> list[tuple[int, Mapping[str, float]]]:
+        """(proposal id, what the strategy told of itself then)."""
+        rows = self._db.execute("SELECT id, numbers FROM diagnostics ORDER BY id")
+        return [(id, json.loads(numbers)) for id, numbers in rows]
 
     def curve(self) -> list[tuple[int, float]]:
         """(evaluations, hypervolume) after each trial."""

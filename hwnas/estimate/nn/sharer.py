@@ -18,6 +18,7 @@ from hwnas.estimate.nn import checkpoint
 from hwnas.estimate.nn.batches import Batches, training_dtype
 from hwnas.estimate.nn.compute import drawing
 from hwnas.estimate.nn.learner import Schedule
+from hwnas.estimate.nn.recalibrate import recalibrate
 from hwnas.graph.modules import Scheduled
 from hwnas.space.nn.supernet import Active, Supernet
 
@@ -157,16 +158,9 @@ class Sharer:
         """The task's validation metrics with batch-norm statistics of this point."""
         active = self.supernet.active(point)
         weights = self._weights(point, active)
-        norms = [m for m in self.supernet.modules() if isinstance(m, nn.BatchNorm2d)]
-        self.supernet.train()
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # a plain mean over the batches that follow
         with drawing(self._device, self._seed):
-            for i in range(self._recalibrate):
-                self.supernet(self._train.training(i)[0], weights, active)
-        for norm in norms:
-            norm.momentum = 0.1
+            batches = (self._train.training(i)[0] for i in range(self._recalibrate))
+            recalibrate(self.supernet, lambda x: self.supernet(x, weights, active), batches)
         self.supernet.eval()
         scored = ((self.supernet(x, weights, active), y) for x, y in self._valid.scoring(limit))
         return dict(self._task.score(scored))

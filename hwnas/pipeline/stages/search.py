@@ -1,6 +1,7 @@
 """Stage 2: the strategy searches; the front is kept."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from hwnas.core.outcome import Outcome
@@ -12,6 +13,7 @@ from hwnas.pipeline.run import Run
 from hwnas.track.store import Store
 
 _REFRESH = 5.0  # seconds between fronts written during the search
+_KEPT = 300  # of the steps, evenly spread, whose diagnostics are shown
 
 
 def run(run: Run) -> None:
@@ -36,9 +38,18 @@ def run(run: Run) -> None:
             done, total = strategy.progress
             run.record(Event("search", "start", done, total, values=_figures(archive)))
             driver.run()
+            told = {
+                "diagnostics": _thinned(store.diagnostics()),
+                "warnings": list(strategy.warnings),
+            }
+    except BaseException:
+        _write(run, archive)
+        raise
     finally:
         estimator.close()
-        _write(run, archive)
+    _write(run, archive, told)
+    for warning in told["warnings"]:
+        run.say("search", warning)
     found = f"{len(archive.front)} networks on the front, {archive.share:.1%} of the box"
     failed = f", {archive.failed} failed" if archive.failed else ""
     run.record(Event("search", "end", message=f"{len(archive.trials)} trials{failed}: {found}"))
@@ -57,7 +68,11 @@ def _figures(archive: Archive) -> dict[str, Any]:
     return figures
 
 
-def _write(run: Run, archive: Archive) -> None:
+def _thinned(rows: list[Any]) -> list[Any]:
+    return rows[:: -(-len(rows) // _KEPT)] if rows else []
+
+
+def _write(run: Run, archive: Archive, told: Mapping[str, Any] | None = None) -> None:
     on_front = {o.proposal.id for o in archive.front}
     conditions = run.device.conditions()
 
@@ -91,5 +106,6 @@ def _write(run: Run, archive: Archive) -> None:
             "failed": archive.failed,
             "curve": archive.curve,
             "trials": [trial(o) for o in archive.trials],
+            **(told or {}),
         },
     )
