@@ -53,6 +53,7 @@ class Candidates:
         count: int,
         searches: int,
         exchanges: int,
+        more: Sequence[Architecture] = (),
     ) -> Architecture | None:
         """The best of ``count`` random networks and of all that local searches of the score meet.
 
@@ -67,7 +68,7 @@ class Candidates:
             if new:
                 worth.update(zip(new, score(new).tolist(), strict=True))
 
-        judge([*told, *(self._sample() for _ in range(count))])
+        judge([*told, *more, *(self._sample() for _ in range(count))])
         likely = sorted(worth, key=worth.__getitem__, reverse=True)
         half = -(-searches // 2)
         some = [front[i] for i in self._rng.permutation(len(front))[:half]]
@@ -79,6 +80,23 @@ class Candidates:
             at = dict.fromkeys(b for a, b in best.items() if worth[b] > worth[a])
         fresh = [a for a in worth if a not in self._seen]
         return max(fresh, key=worth.__getitem__, default=None)
+
+    def least(
+        self,
+        value: Callable[[Architecture], float],
+        count: int,
+        exchanges: int,
+        rng: np.random.Generator,
+    ) -> Architecture:
+        """A local minimum of what costs nothing to know, from the best of ``count`` networks."""
+        at = min((sample(self._space, rng) for _ in range(count)), key=value)
+        while True:
+            near = list(neighbours(self._space, at))
+            some = [near[i] for i in rng.permutation(len(near))[:exchanges]]
+            best = min(some, key=value, default=at)
+            if not value(best) < value(at):
+                return at
+            at = best
 
     def fresh(
         self, make: Callable[[], Architecture], count: int, known: Collection[Architecture]

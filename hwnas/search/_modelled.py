@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,7 @@ class Modelled(Strategy):
         self._candidate = Candidates(context, self._seen)
         self._costs: dict[Architecture, dict[str, float] | None] = {}
         self._model: tuple[int, Predict] | None = None  # and how many it was fitted to
+        self._extremes: list[Architecture] | None = None
 
     @abstractmethod
     def _fit(
@@ -214,7 +216,23 @@ class Modelled(Strategy):
         """The best of random networks and of what local searches meet, half from the front."""
         told = [t.architecture for t in self._told]
         front = [told[i] for i in fronts(*table(self._told))[0]]
-        return self._candidate.climbed(told, front, score, self._candidates, searches, exchanges)
+        if self._extremes is None:
+            self._extremes = self._cheapest(exchanges)
+        count, more = self._candidates, self._extremes
+        return self._candidate.climbed(told, front, score, count, searches, exchanges, more)
+
+    def _cheapest(self, exchanges: int) -> list[Architecture]:
+        """The network of the least value of each cheap objective: an end of the front."""
+
+        def value(architecture: Architecture, place: int) -> float:
+            costs = self._known_costs(architecture)
+            return np.inf if costs is None else float(self._cheap.values(costs)[place])
+
+        rng = np.random.default_rng(self._seed)
+        return [
+            self._candidate.least(partial(value, place=j), self._candidates, exchanges, rng)
+            for j in range(len(self._cheap))
+        ]
 
     def _tell(self, outcome: Outcome) -> None:
         self._told.append(Told.of(outcome, self.context.objectives))
@@ -236,7 +254,7 @@ class Modelled(Strategy):
         self._seed, self._begun, self._over = state["seed"], state["begun"], state["over"]
         self._told = [Told.load(t, self.context.objectives) for t in state["told"]]
         self._seen.load(state["seen"])
-        self._model = None
+        self._model = self._extremes = None
 
 
 def stacked(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,7 @@
 """Components are found by name, and mistakes in their configuration are named."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -96,3 +98,11 @@ def test_an_unknown_key_shows_near_ones() -> None:
     with pytest.raises(HwnasError) as caught:
         check_options(Sized, {"populatoin": 3}, "search")
     assert "Did you mean population?" in caught.value.hint
+
+
+def test_listing_does_not_import_torch() -> None:
+    code = (
+        "import sys; from hwnas.core.registry import discover; discover('strategies');"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

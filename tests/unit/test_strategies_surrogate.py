@@ -14,7 +14,7 @@ from hwnas.search._similarity import Choices, Counts, chains
 from hwnas.search.bayes.surrogate import Surrogate
 from hwnas.search.random import Random
 from hwnas.space.chain import Chain
-from hwnas.space.moves import choices
+from hwnas.space.moves import choices, every
 from hwnas.space.nas_bench_201 import NasBench201, from_string
 from hwnas.testing.play import Play
 from tests.unit import searching
@@ -188,3 +188,31 @@ def test_a_search_that_is_resumed_asks_for_the_same() -> None:
 def test_mistakes(option: str) -> None:
     with pytest.raises(HwnasError, match=rf"search\.{option}: must be at least 1, got 0"):
         Surrogate(context(), **{option: 0})
+
+
+# What costs nothing to know
+
+
+def test_what_was_told_the_same_twice_is_certain() -> None:
+    conv, skip, none = "nor_conv_3x3", "skip_connect", "none"
+    dead = [cell(op, none, none, none, none, none) for op in (conv, skip, none, "avg_pool_3x3")]
+    live = [cell(op, none, skip, none, skip, skip) for op in (conv, skip, "nor_conv_1x1")]
+    twin = cell(none, none, conv, skip, none, none), cell(none, conv, none, skip, none, none)
+    strategy = Surrogate(context())
+    told = [dead[0], dead[1], *live, twin[0]]
+    values = np.array([0.9, 0.9, 0.3, 0.5, 0.4, 0.6])[:, None]
+    predict = strategy._fit(told, values, np.random.default_rng(0))
+    mean, deviation = predict([dead[2], dead[3], twin[1]])
+    assert mean[:2].tolist() == [[0.9], [0.9]]
+    assert deviation[:2].tolist() == [[0.0], [0.0]]
+    assert deviation[2] > 0  # told once: it may have been luck
+
+
+def test_the_cheapest_network_is_a_candidate() -> None:
+    strategy = Surrogate(context())
+    (found,) = strategy._cheapest(50)
+    values = [strategy.context.costs(a)["flops"] for a in every(CELL)]
+    assert strategy.context.costs(found)["flops"] == min(values)
+    again = Surrogate(context())
+    again._seed = strategy._seed
+    assert again._cheapest(50) == [found]

@@ -14,6 +14,7 @@ from hwnas.search._modelled import Modelled, Predict, stacked
 from hwnas.search._options import at_least
 from hwnas.search._similarity import Choices, Counts, chains
 
+_LAYERS = 1  # the view by layers, in which networks are alike that compute the same
 _GROWTH = 1.1  # of the number told, after which the members are weighed again
 
 
@@ -25,10 +26,15 @@ class Surrogate(Modelled):
     in common once identities, zeros and dead branches are gone. How far a network carries, and how
     noisy training is, differs between them too; they are weighted by their evidence (ADR 0010).
 
+    Networks of the same layers that were told exactly the same, two at the least, have no noise:
+    all training of networks that ignore their input ends alike, and others of them are not asked
+    for.
+
     What is asked for has the largest expected improvement of the hypervolume, computed exactly, as
     cheap objectives have no uncertainty (Emmerich et al. 2006; Yang et al. 2019). It is looked for
     among ``candidates`` random networks and by local ``searches`` that begin on the front and at
     the best of those, through all networks that differ in one choice, or ``neighbours`` of them.
+    The cheapest network by each cheap objective, an end of the front, is a candidate too.
     """
 
     paper = (
@@ -67,9 +73,20 @@ class Surrogate(Modelled):
             for members, y in zip(self._members[1], values.T, strict=True)
         ]
 
+        alike = distances[_LAYERS] == 0
+        certain = [
+            i
+            for i, same in enumerate(alike)
+            if same.sum() > 1 and not np.ptp(values[same], 0).any()
+        ]
+
         def predict(at: Sequence[Architecture]) -> tuple[np.ndarray, np.ndarray]:
             apart = [distance(at) for distance in known]
-            return stacked([posterior(apart) for posterior in posteriors])
+            mean, deviation = stacked([posterior(apart) for posterior in posteriors])
+            for i in certain:
+                same = apart[_LAYERS][:, i] == 0
+                mean[same], deviation[same] = values[i], 0.0
+            return mean, deviation
 
         return predict
 
