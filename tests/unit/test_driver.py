@@ -168,6 +168,9 @@ def test_training_steps_are_committed_together(tmp_path: Path) -> None:
         assert [id for id, _ in store.samples()] == list(range(12))
         assert [o.proposal.id for o in trials] == [12]
         assert len(store.curve()) == 1
+        told = store.diagnostics()
+    assert [id for id, _ in told] == list(range(12))
+    assert all(set(numbers) == {"entropy", "skip_share"} for _, numbers in told)
 
 
 def test_what_finished_before_the_kill_is_not_done_again(tmp_path: Path) -> None:

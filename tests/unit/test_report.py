@@ -155,3 +155,38 @@ def test_the_line_bounds_the_points(
         assert sy * y1 <= sy * y0
     for x, y in places:
         assert any(sx * cx <= sx * x and sy * cy <= sy * y for cx, cy in line if (cx, cy) in places)
+
+
+def test_what_the_strategy_tells_of_itself(folder: Path) -> None:
+    front = search(folder, 12)
+    plain = Page(report(folder))
+    assert "Diagnostics" not in plain.text
+    assert "About the search" not in plain.text
+    told = [(i, {"entropy": 1 - i / 9, "eigenvalue": 40.0 * i}) for i in range(9)]
+    more = {"diagnostics": told, "warnings": ["It collapses & burns. Stop early."]}
+    (folder / "front.json").write_text(json.dumps(front | more))
+    page = Page(report(folder))
+    assert "Diagnostics" in page.text
+    assert page.seen.count("img") == plain.seen.count("img") + 1
+    assert "It collapses & burns. Stop early." in page.text
+
+
+@pytest.mark.parametrize(("sign", "tau"), [(1, "1.00"), (-1, "-1.00")])
+def test_how_search_and_retraining_agree(folder: Path, sign: int, tau: str) -> None:
+    front = search(folder, 12)
+    trials = [t for t in front["trials"] if t["failed"] is None][:5]
+    finalists = [
+        {
+            "id": t["id"],
+            "key": f"key{t['id']}",
+            "architecture": t["architecture"],
+            "metrics": {"error": 0.5 + sign * t["metrics"]["error"]},
+            "runs": [],
+        }
+        for t in trials
+    ]
+    about = {"metric": "error", "epochs": 30, "seeds": 1, "finalists": finalists}
+    (folder / "estimated.json").write_text(json.dumps(about))
+    page = Page(report(folder))
+    assert f"in the search and retrained: {tau}" in " ".join(page.text.split())
+    assert ("ranks networks by error otherwise" in page.text) == (sign < 0)

@@ -68,11 +68,15 @@ class Batches:
         return self._fit(*self._task.augment(x, self._y[rows], generator))
 
     def scoring(
-        self, limit: int | None = None, batch: int = 512
+        self, limit: int | None = None, batch: int = 512, first: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The examples in order, not augmented; at most ``limit`` batches."""
-        starts = range(0, len(self._x), batch)[:limit]
-        for start in starts:
+        """The examples in order, not augmented; at most ``limit`` batches, from number ``first``.
+
+        The first batch follows the last.
+        """
+        starts = range(0, len(self._x), batch)
+        begin = first % len(starts)
+        for start in [*starts[begin:], *starts[:begin]][:limit]:
             rows = slice(start, start + batch)
             yield self._fit(self._task.prepare(self._x[rows]), self._y[rows])
 

@@ -155,14 +155,21 @@ class Sharer:
 
     @torch.no_grad()
     def score(self, point: Point, limit: int | None) -> dict[str, float]:
-        """The task's validation metrics with batch-norm statistics of this point."""
+        """The task's validation metrics with batch-norm statistics of this point.
+
+        Of ``limit`` batches, which are others when the weights have been trained further.
+        """
         active = self.supernet.active(point)
         weights = self._weights(point, active)
         with drawing(self._device, self._seed):
             batches = (self._train.training(i)[0] for i in range(self._recalibrate))
             recalibrate(self.supernet, lambda x: self.supernet(x, weights, active), batches)
         self.supernet.eval()
-        scored = ((self.supernet(x, weights, active), y) for x, y in self._valid.scoring(limit))
+        first = 0 if limit is None else self.spent.steps
+        scored = (
+            (self.supernet(x, weights, active), y)
+            for x, y in self._valid.scoring(limit, first=first)
+        )
         return dict(self._task.score(scored))
 
     def save(self, path: Path) -> None:

@@ -37,13 +37,9 @@ class _WeightedSum(torch.autograd.Function):
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     """The sum of all products."""
-    if torch.is_grad_enabled() or a.stride() != b.stride():
+    dense = a.is_contiguous() or a.is_contiguous(memory_format=torch.channels_last)
+    if torch.is_grad_enabled() or not dense or a.stride() != b.stride():
         return (a * b).sum()
     # Without a tensor of the products, in whatever order both lie in memory.
     size, stride = (a.numel(),), (1,)
-    dense = a.is_contiguous() or a.is_contiguous(memory_format=torch.channels_last)
-    return (
-        torch.dot(a.as_strided(size, stride), b.as_strided(size, stride))
-        if dense
-        else ((a * b).sum())
-    )
+    return torch.dot(a.as_strided(size, stride), b.as_strided(size, stride))
