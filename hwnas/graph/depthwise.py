@@ -31,7 +31,7 @@ class Depthwise(nn.Conv2d):
 
 
 class _Depthwise(torch.autograd.Function):
-    """Stride 1, padded to keep the size. Its backward pass can be differentiated again."""
+    """Stride 1, padded to keep the size."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w: Tensor, dilation: int) -> Tensor:
@@ -42,9 +42,32 @@ class _Depthwise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, w = ctx.saved_tensors
-        gx = _convolved(g, w.flip(2, 3), ctx.dilation) if ctx.needs_input_grad[0] else None
-        gw = _in_filters(x, g, w, ctx.dilation) if ctx.needs_input_grad[1] else None
+        gx = gw = None
+        if ctx.needs_input_grad[0]:
+            gx = _Depthwise.apply(g, w.flip(2, 3), ctx.dilation)
+        if ctx.needs_input_grad[1]:
+            gw = _InFilters.apply(x, g, w.shape[2], ctx.dilation)
         return gx, gw, None
+
+
+class _InFilters(torch.autograd.Function):
+    """The gradient in the filters, itself linear in the input and in the output's gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, g: Tensor, k: int, dilation: int) -> Tensor:
+        ctx.save_for_backward(x, g)
+        ctx.dilation = dilation
+        return _in_filters(x, g, k, dilation)
+
+    @staticmethod
+    def backward(ctx: Any, w: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x, g = ctx.saved_tensors
+        gx = gg = None
+        if ctx.needs_input_grad[0]:
+            gx = _Depthwise.apply(g, w.flip(2, 3), ctx.dilation)
+        if ctx.needs_input_grad[1]:
+            gg = _Depthwise.apply(x, w, ctx.dilation)
+        return gx, gg, None, None
 
 
 def _convolved(x: Tensor, w: Tensor, dilation: int) -> Tensor:
@@ -52,10 +75,9 @@ def _convolved(x: Tensor, w: Tensor, dilation: int) -> Tensor:
     return functional.conv2d(x, w, None, 1, padding, dilation, len(w))
 
 
-def _in_filters(x: Tensor, g: Tensor, w: Tensor, dilation: int) -> Tensor:
-    """The gradient in the filters ``w [channels, 1, k, k]``."""
+def _in_filters(x: Tensor, g: Tensor, k: int, dilation: int) -> Tensor:
+    """The gradient in filters ``[channels, 1, k, k]``."""
     n, c, height, width = x.shape
-    k = w.shape[2]
     if k > 3 or height % dilation or width % dilation:
         # One filter an image and channel, as large as the image: as many outputs as taps.
         images = x.reshape(1, n * c, height, width)
@@ -66,6 +88,7 @@ def _in_filters(x: Tensor, g: Tensor, w: Tensor, dilation: int) -> Tensor:
     if dilation > 1:
         x, g = _apart(x, dilation), _apart(g, dilation)
     ones, mask = (1, 1), (False, True, False)
+    w = x.new_empty(c, 1, k, k)  # of which only the shape counts
     gradient: Tensor = _backward(g, x, w, None, ones, ones, ones, False, (0, 0), c, mask)[1]
     return gradient
 
