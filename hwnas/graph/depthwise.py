@@ -22,9 +22,8 @@ class Depthwise(nn.Conv2d):
         """Shape ``[batch, channels, height, width]``."""
         height, width = self.kernel_size
         fast = height == width > 1 and height % 2 and self.stride == (1, 1) and self.bias is None
-        if not fast or input.device.type != "cpu" or not torch.is_grad_enabled():
-            return super().forward(input)
-        if torch.jit.is_tracing():  # type: ignore[no-untyped-call,attr-defined]
+        traced = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[no-untyped-call,attr-defined]
+        if not fast or traced or input.device.type != "cpu" or not torch.is_grad_enabled():
             return super().forward(input)
         result: Tensor = _Depthwise.apply(input, self.weight, self.dilation[0])
         return result
