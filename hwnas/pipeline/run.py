@@ -1,7 +1,7 @@
 """A pipeline at work: its components, built and checked, and its folder."""
 
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -153,12 +153,14 @@ class Run:
             for name, c in discover("profilers").items()
         ]  # fmt: skip
 
-    def costs(self, architecture: Architecture) -> Mapping[str, float]:
-        """The cheap objectives of an architecture, and what the estimator knows of it."""
+    def costs(
+        self, architecture: Architecture, only: Collection[str] | None = None
+    ) -> Mapping[str, float]:
+        """The cheap metrics of an architecture, of profilers those that tell any of ``only``."""
         found = dict(self.estimator.costs(architecture))
-        wanted = {o.name for o in self.objectives}
         for profiler in self.search_profilers:
-            if profiler.cheap and wanted.intersection(m.name for m in profiler.metrics):
+            told = {m.name for m in profiler.metrics}
+            if profiler.cheap and (only is None or told.intersection(only)):
                 found |= profiler.measure(architecture)
         return found
 
@@ -170,7 +172,8 @@ class Run:
             self.objectives,
             np.random.default_rng(self.pipeline.seed),
             evaluations=search.evaluations,
-            costs=self.costs,
+            # A strategy may ask for those of thousands of candidates.
+            costs=partial(self.costs, only={o.name for o in self.objectives}),
         )
         estimator = self.trainer(keep=False)
         context.units = estimator.units

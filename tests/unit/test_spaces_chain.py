@@ -143,7 +143,7 @@ def same(space: Space, picks: dict[str, Any], model: nn.Module, weights: list[nn
     network = Network(build(space, Architecture(picks)))
     own = [m for m in network.modules() if not list(m.children()) and m.state_dict()]
     for module, source in zip(own, weights, strict=True):
-        assert type(module) is type(source)
+        assert isinstance(module, type(source))
         module.load_state_dict(source.state_dict())
     x = torch.randn(5, *space.input.shape)
     for training in (False, True):

@@ -120,7 +120,7 @@ def test_around_any_strategy_of_networks(inner: str) -> None:
     ("options", "message"),
     [
         ({"eta": 1}, "eta"),
-        ({"strategy": {"name": "darts"}}, "mixtures"),
+        ({"strategy": {"name": "darts"}}, "needs mixture"),
         ({"strategy": {"name": "hyperband"}}, "new networks"),
         ({"strategy": {"name": "randon"}}, r"search\.strategy\.name"),
         ({"strategy": {"name": "nsga2", "populaton": 3}}, r"search\.strategy\.populaton"),
