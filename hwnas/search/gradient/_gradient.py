@@ -255,9 +255,9 @@ class Gradient(Strategy):
         share = self.diagnostics.get("skip_share", 0.0)
         if share > _COLLAPSED and self._step > _EARLY * self._steps:
             found.append(
-                f"Skip-connections lead in {share:.0%} of the choices: the search collapses."
-                " Stop early (search: {watch: N, stop: 0.75}), take more weight decay in the"
-                " estimator, or a strategy that samples (snas, proxyless)."
+                f"Skip-connections lead in {share:.0%} of the choices. Unless the preference asks"
+                " for them, as they cost nothing, the search collapses: stop early (search: {watch:"
+                " N, stop: 0.75}), or train one path at a time (proxyless, one_shot)."
             )
         growth = max(d.growth(self._patience) for d in self._descents)
         if growth > 1 / (self._stop or 0.75):
