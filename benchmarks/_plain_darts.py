@@ -6,11 +6,13 @@ difference of section 2.3. Only graph and initial weights are shared with hwnas.
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hwnas.graph.depthwise import Depthwise
 from hwnas.graph.graph import INPUT
 from hwnas.graph.ops.mix import Mix
 from hwnas.graph.ops.sum import Sum
@@ -78,24 +80,11 @@ class Plain(nn.Module):
 
 def _plain(module: nn.Module) -> nn.Module:
     """A copy with torch's own convolutions."""
-    if isinstance(module, nn.Conv2d):
-        twin = nn.Conv2d(
-            module.in_channels,
-            module.out_channels,
-            module.kernel_size,
-            module.stride,
-            module.padding,
-            module.dilation,
-            module.groups,
-            module.bias is not None,
-        )
-        twin.load_state_dict(module.state_dict())
-        return twin
-    if isinstance(module, nn.Sequential):
-        return nn.Sequential(*map(_plain, module))
-    from copy import deepcopy
-
-    return deepcopy(module)
+    twin = deepcopy(module)
+    for part in twin.modules():
+        if isinstance(part, Depthwise):
+            part.__class__ = nn.Conv2d  # the same parameters, torch's own passes
+    return twin
 
 
 class Trainer:
@@ -110,22 +99,25 @@ class Trainer:
         )
 
     def step(
-        self, train: Batch, rate: float, valid: Batch | None, after: Batch, order: int, next: float
+        self, train: Batch, rate: float, valid: Batch, after: Batch, order: int, next: float
     ) -> float:
-        """The loss that alpha's gradient is of; of the weights' step without ``valid``."""
-        self.sgd.param_groups[0]["lr"] = rate
-        self.sgd.zero_grad()
-        loss = self.loss(train)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.net.weights, CLIP)
-        self.sgd.step()
-        if valid is None:
-            return loss.item()
+        """Weights, then alpha; the loss that alpha's gradient is of."""
+        self.descend(train, rate)
         self.adam.zero_grad()
         loss = self.loss(valid) if order == 1 else self._second(after, valid, next)
         if order == 1:
             loss.backward()
         self.adam.step()
+        return loss.item()
+
+    def descend(self, train: Batch, rate: float, path: Mapping[str, int] | None = None) -> float:
+        """The weights' step, and its loss."""
+        self.sgd.param_groups[0]["lr"] = rate
+        self.sgd.zero_grad()
+        loss = self.loss(train, path)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.weights, CLIP)
+        self.sgd.step()
         return loss.item()
 
     def loss(self, batch: Batch, path: Mapping[str, int] | None = None) -> Tensor:

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from itertools import islice
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _nas_bench_201 import OPS, ROOT, SPACE, TABLE, fitting, integer_nsga2, pipeline, rows, say
+from _nas_bench_201 import ROOT, SPACE, TABLE, fitting, pipeline, say
+from _peers import PEERS
 
 from hwnas.core import Context, Metric, Objective, Objectives
 from hwnas.core.pareto import front, hypervolume
@@ -75,57 +76,11 @@ def values(pair: str) -> np.ndarray:
     return np.asarray((both - low) / (high - low))
 
 
-def optuna_search(pair: str, sampler: Callable[[], Any]) -> Iterator[int]:
-    """Rows in the order that an Optuna sampler asks for them."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler())
-    while True:
-        trial = study.ask()
-        row = rows()[tuple(trial.suggest_categorical(str(edge), OPS) for edge in range(6))]
-        study.tell(trial, values(pair)[row].tolist())
-        yield row
-
-
-def optuna_nsga2(pair: str, seed: int) -> Iterator[int]:
-    """Optuna's NSGA-II with its defaults (population 50)."""
-    import optuna
-
-    return optuna_search(pair, lambda: optuna.samplers.NSGAIISampler(seed=seed))
-
-
-def optuna_tpe(pair: str, seed: int) -> Iterator[int]:
-    """Optuna's multivariate, multi-objective TPE."""
-    import optuna
-
-    return optuna_search(pair, lambda: optuna.samplers.TPESampler(seed=seed, multivariate=True))
-
-
-def pymoo_nsga2(pair: str, seed: int) -> Iterator[int]:
-    """pymoo's NSGA-II on integers (population 20, as our default)."""
-    algorithm = integer_nsga2(2, seed)
-    while True:
-        infills = algorithm.ask()
-        for individual in infills:
-            row = rows()[tuple(OPS[i] for i in individual.X.astype(int))]
-            individual.F = values(pair)[row]
-            yield row
-        algorithm.tell(infills=infills)
-
-
-PEERS: dict[str, Callable[[str, int], Iterator[int]]] = {
-    "Optuna NSGA-II": optuna_nsga2,
-    "Optuna TPE": optuna_tpe,
-    "pymoo NSGA-II": pymoo_nsga2,
-}
-
-
 def peer(job: tuple[str, str, int, int]) -> np.ndarray:
     """Shares of the best hypervolume after each distinct network, ``[budget]``."""
     name, pair, seed, budget = job
     distinct: dict[int, None] = {}
-    for row in islice(PEERS[name](pair, seed), 100 * budget):
+    for row in islice(PEERS[name](values(pair), seed), 100 * budget):
         distinct[row] = None
         if len(distinct) == budget:
             break

@@ -142,14 +142,7 @@ def plain(row: str, precision: str = "float32", steps: int = STEPS) -> dict[str,
     def step() -> float:
         t = next(numbers)
         active = next(points).active
-        path = {n: taken[0] for n, taken in active.items()}
-        trainer.sgd.param_groups[0]["lr"] = rate(t)
-        trainer.sgd.zero_grad()
-        loss = trainer.loss(data[0][t], path)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trainer.net.weights, 5.0)
-        trainer.sgd.step()
-        return loss.item()
+        return trainer.descend(data[0][t], rate(t), {n: taken[0] for n, taken in active.items()})
 
     return timed(step if kind == "path" else search, steps)
 

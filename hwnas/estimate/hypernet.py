@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import HwnasError
@@ -12,9 +12,6 @@ from hwnas.core.setting import Setting
 from hwnas.estimate._one_model import OneModel
 from hwnas.estimate.positive import positive
 from hwnas.space.replay import build
-
-if TYPE_CHECKING:
-    from hwnas.space.nn.network import Network
 
 
 class Hypernet(OneModel):
@@ -100,15 +97,10 @@ class Hypernet(OneModel):
             return Outcome(proposal, spent=trainer.spent)
         trainer.fill(graph, network)
         if self.setting.keep:
-            self._keep(network, proposal.id, point)
+            from hwnas.estimate.nn.learner import keep
+
+            about = {"architecture": point.to_json()}
+            path = self._folder / f"{proposal.id}.safetensors"
+            keep(path, {"weights": network.state_dict()}, about)
         metrics = dict(trainer.score(network, proposal.score))
         return Outcome(proposal, metrics, spent=trainer.spent)
-
-    def _keep(self, network: Network, id: int, architecture: Architecture) -> None:
-        """Write the weights as a learner's that has not been trained yet."""
-        from hwnas.estimate.nn import checkpoint
-
-        tensors = {f"weights.{name}": t for name, t in network.state_dict().items()}
-        about: dict[str, Any] = {"architecture": architecture.to_json()}
-        about |= {"spent": [0, 0, 0.0], "curve": [], "inherited": False}
-        checkpoint.save(self._folder / f"{id}.safetensors", tensors, about)

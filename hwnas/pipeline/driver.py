@@ -114,8 +114,7 @@ class Driver:
     def _record(self, told: list[Outcome]) -> None:
         trials = [o for o in told if o.proposal.is_trial]
         self._steps += [o for o in told if not o.proposal.is_trial]
-        found = self._strategy.diagnostics
-        if found and not trials:
+        if not trials and (found := self._strategy.diagnostics):
             self._diagnostics.append((told[-1].proposal.id, found))
         due = time.monotonic() - self._committed > self._interval
         if due or (trials and not self._sparing):

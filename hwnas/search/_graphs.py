@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
-from typing import Literal
+from dataclasses import dataclass
+from functools import cached_property
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.space import Space
-from hwnas.core.tensor_type import TensorType
-from hwnas.graph.graph import INPUT, Graph, infer
-from hwnas.graph.op import Op
-from hwnas.graph.ops.concat import Concat
-from hwnas.graph.ops.mean import Mean
+from hwnas.graph.graph import INPUT, Graph
 from hwnas.graph.ops.sum import Sum
+from hwnas.search._layers import Layer, endpoint, keeps_zero, layer
 from hwnas.space.replay import build
-
-Kind = Literal["input", "output", "join", "conv", "pool", "dense", "other"]
-
-_DENSE = 0.1  # what a weight of a dense layer counts, one of a filter counting 1
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A vertex: operations that run one after another, or where values are put together.
-
-    ``name`` is the same for the same operations with the same options, making the same type;
-    ``form`` names the operations alone. ``kernel`` is the largest, 0 where there is none; ``mass``
-    the channels that go in times those that come out (Kandasamy et al. 2018, section 3), or the
-    former alone where none are mixed.
-    """
-
-    name: str
-    form: str
-    kind: Kind
-    width: int
-    kernel: int = 0
-    stride: int = 1
-    mass: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -129,12 +102,12 @@ def network(space: Space, architecture: Architecture) -> Network:
 
 def of(graph: Graph) -> Network:
     """The graph of the layers of a network that is not relaxed."""
-    layers: list[Layer] = [_end("input", graph.input.type)]
+    layers: list[Layer] = [endpoint("input", graph.input.type)]
     inputs: list[tuple[int, ...]] = [()]
     values: dict[str, int | None] = {INPUT: 0}  # None: zeros
 
-    def add(layer: Layer, read: Iterable[int]) -> int:
-        layers.append(layer)
+    def add(new: Layer, read: Iterable[int]) -> int:
+        layers.append(new)
         inputs.append(tuple(read))
         return len(layers) - 1
 
@@ -142,18 +115,18 @@ def of(graph: Graph) -> Network:
         given = [values[i.id] for i in node.inputs]
         assert node.op is not None
         types = tuple(i.type for i in node.inputs)
-        layer = _layer(node.op, types)
+        made = layer(node.op, types)
         read = [v for v in given[: node.op.reads] if v is not None]
-        if layer is None:
+        if made is None:
             values[node.id] = given[0]
-        elif not read and _keeps_zero(node.op):
+        elif not read and keeps_zero(node.op):
             values[node.id] = None
         elif node.op.__class__ is Sum and len(read) == 1:
             values[node.id] = read[0]
         else:
-            values[node.id] = add(layer, read)
+            values[node.id] = add(made, read)
     last = values[graph.output.id]
-    add(_end("output", graph.output.type), () if last is None else (last,))
+    add(endpoint("output", graph.output.type), () if last is None else (last,))
     return _needed(*_flat(layers, inputs))
 
 
@@ -186,83 +159,3 @@ def _needed(layers: list[Layer], inputs: list[tuple[int, ...]]) -> Network:
     return Network(
         tuple(layers[v] for v in index), tuple(tuple(index[u] for u in inputs[v]) for v in index)
     )
-
-
-def _end(kind: Literal["input", "output"], type: TensorType) -> Layer:
-    return Layer(f"{kind} {type!r}", kind, kind, _width(type))
-
-
-def _width(type: TensorType) -> int:
-    """Channels of an image, features of anything else."""
-    return type.shape[0] if len(type.shape) == 3 else type.shape[-1] if type.shape else 1
-
-
-@lru_cache(maxsize=100_000)
-def _keeps_zero(op: Op) -> bool:
-    return all(part.keeps_zero for part in op.parts()) or op.__class__ in (Sum, Concat, Mean)
-
-
-@lru_cache(maxsize=100_000)
-def _layer(op: Op, types: tuple[TensorType, ...]) -> Layer | None:
-    """What an operation is, None if it does nothing."""
-    if op.__class__ in (Sum, Concat, Mean):
-        if op.passes(*types):
-            return None
-        out = infer(op, *types)
-        form = type(op).__name__
-        return Layer(f"{_name(op)} {out!r}", form, "join", _width(out))
-    parts: list[Op] = []
-    mass = 0.0
-    now = types
-    for part in op.parts():
-        made = infer(part, *now)
-        if not part.passes(*now):
-            parts.append(part)
-            if part.weighted and part.order != "kept":
-                mass += _width(now[0]) * _width(made) * (1 if len(made.shape) == 3 else _DENSE)
-        now = (made,)
-    if not parts:
-        return None
-    out = now[0]
-    return Layer(
-        f"{' '.join(map(_name, parts))} {out!r}",
-        " ".join(_form(part) for part in parts),
-        _kind(parts, out),
-        _width(out),
-        max(map(_kernel, parts)),
-        _stride(types[0], out),
-        mass or float(_width(types[0])),
-    )
-
-
-def _kind(parts: list[Op], out: TensorType) -> Kind:
-    if any(p.weighted and (p.order != "kept" or _kernel(p)) for p in parts):
-        return "conv" if len(out.shape) == 3 else "dense"
-    shrinks = any(_kernel(p) or type(p).__name__ == "GlobalPool" for p in parts)
-    return "pool" if shrinks else "other"
-
-
-def _kernel(op: Op) -> int:
-    kernel = getattr(op, "kernel", 0)
-    return max(kernel) if isinstance(kernel, tuple) else int(kernel)
-
-
-def _stride(given: TensorType, out: TensorType) -> int:
-    """By how much an image is made smaller, along its first side."""
-    if len(given.shape) != 3 or len(out.shape) != 3:
-        return 1
-    return max(1, round(given.shape[1] / out.shape[1]))
-
-
-def _form(op: Op) -> str:
-    """The operation, and those of its options that are words or switches."""
-    options = (getattr(op, f.name) for f in fields(op))
-    words = [str(value) for value in options if isinstance(value, str | bool)]
-    return " ".join([type(op).__name__, *words])
-
-
-def _name(op: Op) -> str:
-    """The operation and its options, the same text in every process."""
-    options = {f.name: getattr(op, f.name) for f in fields(op)}
-    texts = [f"{k}={getattr(v, '__qualname__', repr(v))}" for k, v in options.items()]
-    return f"{type(op).__name__}({', '.join(texts)})"

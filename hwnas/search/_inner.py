@@ -10,15 +10,21 @@ from hwnas.core.strategy import Strategy
 
 
 def inner_strategy(
-    context: Context, config: dict[str, Any] | None, refused: Collection[str], why: str
+    context: Context,
+    config: dict[str, Any] | None,
+    why: str,
+    refused: Collection[str] | None = None,
 ) -> Strategy:
     """That of a pipeline file's ``strategy``, by default random.
 
-    Raises :class:`HwnasError` that says ``why`` if it needs anything that is ``refused``.
+    Raises :class:`HwnasError` that says ``why`` if it needs anything that is ``refused``; None
+    refuses whatever is needed beside training and scoring networks.
     """
     given = config or {"name": "random"}
     strategy: Strategy = create("strategies", given, "search.strategy", context.inner())
-    needs = sorted(strategy.required.intersection(refused))
+    needs = sorted(
+        strategy.required.intersection(strategy.required if refused is None else refused)
+    )
     if needs:
         raise HwnasError(
             f"search.strategy: {why}, but this strategy needs {', '.join(needs)}.",

@@ -9,13 +9,12 @@ import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.core.errors import FAILURES
-from hwnas.core.objective import Objectives
 from hwnas.core.outcome import Outcome
 from hwnas.core.pareto import fronts
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
 from hwnas.search._candidates import Candidates, Score
+from hwnas.search._costs import Costs
 from hwnas.search._improvement import Improvement
 from hwnas.search._options import at_least
 from hwnas.search._seen import Seen
@@ -56,7 +55,7 @@ class Modelled(Strategy):
         super().__init__(context)
         at_least(1, startup=startup, candidates=candidates)
         self._expensive = np.array([not o.metric.cheap for o in context.objectives])
-        self._cheap = Objectives([o for o in context.objectives if o.metric.cheap])
+        self._costs = Costs(context)
         self._startup = startup
         self._candidates = candidates
         self._seed = int(context.rng.integers(2**32))
@@ -65,7 +64,6 @@ class Modelled(Strategy):
         self._told: list[Told] = []
         self._seen = Seen()
         self._candidate = Candidates(context, self._seen)
-        self._costs: dict[Architecture, dict[str, float] | None] = {}
         self._model: tuple[int, Predict] | None = None  # and how many it was fitted to
         self._extremes: list[Architecture] | None = None
 
@@ -188,23 +186,13 @@ class Modelled(Strategy):
             means = np.empty((len(mean), n, objectives))
             means[..., self._expensive] = mean
         for i, architecture in enumerate(architectures):
-            costs = self._known_costs(architecture)
+            costs = self._costs(architecture)
             if costs is None:
                 means[:, i, ~self._expensive] = np.nan
             else:
-                means[:, i, ~self._expensive] = self._cheap.values(costs)
-                over[i] = self._cheap.violation(costs)
+                means[:, i, ~self._expensive] = self._costs.cheap.values(costs)
+                over[i] = self._costs.cheap.violation(costs)
         return means, deviation, over
-
-    def _known_costs(self, architecture: Architecture) -> dict[str, float] | None:
-        """Its cheap metrics, None if they cannot be told."""
-        if architecture not in self._costs:
-            try:
-                found = self.context.costs(architecture) if len(self._cheap) else {}
-                self._costs[architecture] = {o.name: found[o.name] for o in self._cheap}
-            except FAILURES:  # nor could it be trained
-                self._costs[architecture] = None
-        return self._costs[architecture]
 
     def _best(self, score: Score) -> Architecture | None:
         """The best candidate that was not asked for, None if there is none."""
@@ -225,13 +213,13 @@ class Modelled(Strategy):
         """The network of the least value of each cheap objective: an end of the front."""
 
         def value(architecture: Architecture, place: int) -> float:
-            costs = self._known_costs(architecture)
-            return np.inf if costs is None else float(self._cheap.values(costs)[place])
+            costs = self._costs(architecture)
+            return np.inf if costs is None else float(self._costs.cheap.values(costs)[place])
 
         rng = np.random.default_rng(self._seed)
         return [
             self._candidate.least(partial(value, place=j), self._candidates, exchanges, rng)
-            for j in range(len(self._cheap))
+            for j in range(len(self._costs.cheap))
         ]
 
     def _tell(self, outcome: Outcome) -> None:

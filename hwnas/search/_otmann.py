@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from hwnas.search._graphs import Layer, Network
+from hwnas.search._graphs import Network
+from hwnas.search._layers import Layer
 
 _SHARE = 0.1  # of the mass of all layers, which the input, the output and the decision have each
 _UNLIKE = 4.0  # stands for an infinite cost: leaving both layers without a partner costs 2

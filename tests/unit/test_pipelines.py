@@ -15,6 +15,8 @@ def test_components_are_there_and_fit_each_other(
 ) -> None:
     if "$HWNAS_DATA" in path.read_text():
         monkeypatch.setenv("HWNAS_DATA", str(data("fashion_mnist_10k_2k.npz").parent))
-    run = Run(read(path), tmp_path, path.stem, lambda event: None)
+    pipeline = read(path)
+    assert pipeline.search.evaluations >= 1
+    run = Run(pipeline, tmp_path, path.stem, lambda event: None)
     run.check()  # raises what a user would be told, also if the estimator lacks what is needed
     assert not list(tmp_path.iterdir())

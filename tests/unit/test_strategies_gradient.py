@@ -27,7 +27,8 @@ from hwnas.graph.ops.sum import Sum
 from hwnas.graph.ops.zero import Zero
 from hwnas.search.gradient._curvature import Curvature
 from hwnas.search.gradient._descent import Descent
-from hwnas.search.gradient._gradient import Gradient, softmax
+from hwnas.search.gradient._gradient import Gradient
+from hwnas.search.gradient._softmax import softmax
 from hwnas.search.gradient.darts import Darts
 from hwnas.search.gradient.mask_connect import MaskConnect
 from hwnas.search.gradient.proxyless import Proxyless

@@ -28,3 +28,14 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return tensors, json.loads(file.metadata()["facts"])
+
+
+def flat(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors of several kinds, named ``kind.name``."""
+    return {f"{kind}.{name}": t for kind, group in groups.items() for name, t in group.items()}
+
+
+def group(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
+    """Those of one kind in what :func:`flat` made."""
+    start = f"{kind}."
+    return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,28 +128,22 @@ class Learner:
 
     def save(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Keep weights, momentum and what was spent, and what else is to be known ``about`` it."""
-        tensors = {f"weights.{name}": t for name, t in self.network.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
-            momentum = self._optimiser.state[parameter].get("momentum_buffer")
-            if momentum is not None:
-                tensors[f"momentum.{name}"] = momentum
-        spent = self.spent
-        facts = {
-            **(about or {}),
-            "spent": [spent.train, spent.steps, spent.seconds],
-            "curve": self.curve,
-            "inherited": self._inherited,
+        momenta = {
+            name: momentum
+            for name, parameter in self.network.named_parameters()
+            if (momentum := self._optimiser.state[parameter].get("momentum_buffer")) is not None
         }
-        checkpoint.save(path, tensors, facts)
+        groups = {"weights": self.network.state_dict(), "momentum": momenta}
+        keep(path, groups, about or {}, self.spent, self.curve, self._inherited)
 
     def load(self, path: Path) -> None:
         """The inverse of :meth:`save`, for the same graph."""
         tensors, facts = checkpoint.load(path)
-        self.network.load_state_dict(_weights(tensors))
+        self.network.load_state_dict(checkpoint.group(tensors, "weights"))
+        momenta = checkpoint.group(tensors, "momentum")
         for name, parameter in self.network.named_parameters():
-            momentum = tensors.get(f"momentum.{name}")
-            if momentum is not None:
-                self._optimiser.state[parameter]["momentum_buffer"] = momentum.to(parameter)
+            if name in momenta:
+                self._optimiser.state[parameter]["momentum_buffer"] = momenta[name].to(parameter)
         self._resume(facts)
         self._inherited = facts["inherited"]
 
@@ -160,7 +154,8 @@ class Learner:
         over; the others stay as they were drawn. There is no momentum; cost and curve go on.
         """
         tensors, facts = checkpoint.load(path)
-        given = transfer({name: t.numpy() for name, t in _weights(tensors).items()})
+        weights = checkpoint.group(tensors, "weights")
+        given = transfer({name: t.numpy() for name, t in weights.items()})
         fitting = {
             name: torch.from_numpy(np.array(given[name]))
             for name, t in self.network.state_dict().items()
@@ -175,6 +170,19 @@ class Learner:
         self.curve = tuple(facts["curve"])
 
 
-def _weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those of a checkpoint, without the momentum."""
-    return {n[8:]: t for n, t in tensors.items() if n.startswith("weights.")}
+def keep(
+    path: Path,
+    groups: Mapping[str, Mapping[str, Tensor]],
+    about: Mapping[str, Any],
+    spent: Spent = Spent(),
+    curve: Sequence[float] = (),
+    inherited: bool = False,
+) -> None:
+    """Write what :meth:`Learner.load` reads; by default of weights that were never trained."""
+    facts = {
+        **about,
+        "spent": [spent.train, spent.steps, spent.seconds],
+        "curve": curve,
+        "inherited": inherited,
+    }
+    checkpoint.save(path, checkpoint.flat(groups), facts)

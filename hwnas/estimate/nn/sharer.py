@@ -88,8 +88,9 @@ class Sharer:
         with drawing(self._device, self._seed, self.spent.steps):
             outputs = self.supernet(x, mixture or self._weights(point, active), active)
         loss = self._task.loss(outputs, y)
-        if not math.isfinite(loss.item()):
-            raise ArithmeticError(f"supernet loss is {loss.item()} at step {self.spent.steps}")
+        value = loss.item()
+        if not math.isfinite(value):
+            raise ArithmeticError(f"supernet loss is {value} at step {self.spent.steps}")
         # Options that were not computed have no gradient; weight decay leaves them alone too.
         wanted = [*self._parameters, *mixture.values()]
         every = torch.autograd.grad(loss, wanted, allow_unused=True)
@@ -101,7 +102,7 @@ class Sharer:
         )
         steps = self.spent.steps + 1
         self.spent = Spent(steps, steps, self.spent.seconds + time.perf_counter() - started)
-        return loss.item(), _numpy(mixture, slopes)
+        return value, _numpy(mixture, slopes)
 
     @torch.no_grad()
     def _descend(
@@ -174,18 +175,17 @@ class Sharer:
 
     def save(self, path: Path) -> None:
         """Keep supernet, momentum and step count."""
-        tensors = {f"weights.{name}": t for name, t in self.supernet.state_dict().items()}
-        momenta = zip(self._names, self._momenta, strict=True)
-        tensors |= {f"momentum.{name}": t for name, t in momenta}
+        momenta = dict(zip(self._names, self._momenta, strict=True))
+        tensors = checkpoint.flat({"weights": self.supernet.state_dict(), "momentum": momenta})
         checkpoint.save(path, tensors, {"steps": self.spent.steps, "seconds": self.spent.seconds})
 
     def load(self, path: Path) -> None:
         """The inverse of :meth:`save`."""
         tensors, facts = checkpoint.load(path)
-        weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n[0] == "w"}
-        self.supernet.load_state_dict(weights)
+        self.supernet.load_state_dict(checkpoint.group(tensors, "weights"))
+        momenta = checkpoint.group(tensors, "momentum")
         for name, momentum in zip(self._names, self._momenta, strict=True):
-            momentum.copy_(tensors[f"momentum.{name}"])
+            momentum.copy_(momenta[name])
         self.spent = Spent(facts["steps"], facts["steps"], facts["seconds"])
 
 

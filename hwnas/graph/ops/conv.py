@@ -64,24 +64,14 @@ class Conv(Filters):
         """A ``torch.nn.Conv2d``."""
         from torch import nn
 
+        from hwnas.graph.depthwise import Depthwise
+
         channels = inputs[0].shape[0]
         out = self.filters(channels)
-        if self.depthwise and out == channels:
-            from hwnas.graph.depthwise import Depthwise
-
-            return Depthwise(
-                channels,
-                out,
-                self._kernel,
-                self._stride,
-                self._padding,
-                self.dilation,
-                channels,
-                self.bias,
-            )
         both = gcd(channels, out)
         groups = next(g for g in range(min(self.groups, both), 0, -1) if both % g == 0)
-        return nn.Conv2d(
+        kind = Depthwise if self.depthwise and out == channels else nn.Conv2d
+        return kind(
             channels,
             out,
             self._kernel,

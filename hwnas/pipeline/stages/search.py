@@ -22,13 +22,14 @@ def run(run: Run) -> None:
     reference = read_json(run.folder / "space.json")["reference"]
     archive = Archive(run.objectives, estimator.units, reference)
     written = time.monotonic()
+    told: dict[str, Any] = {}  # by the strategy, of itself
 
     def progress() -> None:
         nonlocal written
         done, total = strategy.progress
         run.record(Event("search", "progress", done, total, values=_figures(archive)))
         if time.monotonic() - written > _REFRESH:
-            _write(run, archive)
+            _write(run, archive, told)
             written = time.monotonic()
 
     try:
@@ -38,16 +39,11 @@ def run(run: Run) -> None:
             done, total = strategy.progress
             run.record(Event("search", "start", done, total, values=_figures(archive)))
             driver.run()
-            told = {
-                "diagnostics": _thinned(store.diagnostics()),
-                "warnings": list(strategy.warnings),
-            }
-    except BaseException:
-        _write(run, archive)
-        raise
+            told["diagnostics"] = _thinned(store.diagnostics())
+            told["warnings"] = list(strategy.warnings)
     finally:
         estimator.close()
-    _write(run, archive, told)
+        _write(run, archive, told)
     for warning in told["warnings"]:
         run.say("search", warning)
     found = f"{len(archive.front)} networks on the front, {archive.share:.1%} of the box"
@@ -72,7 +68,7 @@ def _thinned(rows: list[Any]) -> list[Any]:
     return rows[:: -(-len(rows) // _KEPT)] if rows else []
 
 
-def _write(run: Run, archive: Archive, told: Mapping[str, Any] | None = None) -> None:
+def _write(run: Run, archive: Archive, told: Mapping[str, Any]) -> None:
     on_front = {o.proposal.id for o in archive.front}
     conditions = run.device.conditions()
 
@@ -106,6 +102,6 @@ def _write(run: Run, archive: Archive, told: Mapping[str, Any] | None = None) ->
             "failed": archive.failed,
             "curve": archive.curve,
             "trials": [trial(o) for o in archive.trials],
-            **(told or {}),
+            **told,
         },
     )

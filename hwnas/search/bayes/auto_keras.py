@@ -168,11 +168,11 @@ class AutoKeras(Modelled):
 
     def _metrics(self, architecture: Architecture, least: np.ndarray) -> Mapping[str, float] | None:
         """Metrics of these values, the cheap ones as they are, None if those cannot be told."""
-        costs = self._known_costs(architecture)
+        costs = self._costs(architecture)
         if costs is None:
             return None
         objectives = self.context.objectives
-        return {o.name: o.sign * v for o, v in zip(objectives, least, strict=True)} | costs
+        return {o.name: o.sign * v for o, v in zip(objectives, least, strict=True)} | dict(costs)
 
     def _tell(self, outcome: Outcome) -> None:
         super()._tell(outcome)

@@ -14,7 +14,6 @@ from hwnas.search._modelled import Modelled, Predict, stacked
 from hwnas.search._options import at_least
 from hwnas.search._similarity import Choices, Counts, chains
 
-_LAYERS = 1  # the view by layers, in which networks are alike that compute the same
 _GROWTH = 1.1  # of the number told, after which the members are weighed again
 
 
@@ -56,14 +55,16 @@ class Surrogate(Modelled):
         at_least(1, searches=searches, neighbours=neighbours)
         self._searches = searches
         self._exchanges = neighbours
-        self._views = (Choices(context.space), Counts(chains(context.space.sketch(), 2)))
+        self._choices = Choices(context.space)
+        self._layers = Counts(chains(context.space.sketch(), 2))
         self._members: tuple[int, list[Members]] = (0, [])  # and how many they were learned from
 
     def _fit(
         self, architectures: Sequence[Architecture], values: np.ndarray, rng: np.random.Generator
     ) -> Predict:
-        known = [view(architectures) for view in self._views]
-        distances = [distance(architectures) for distance in known]
+        by_choices, by_layers = self._choices(architectures), self._layers(architectures)
+        layers = by_layers(architectures)  # 0 where they compute the same
+        distances = [by_choices(architectures), layers]
         first = self._stage(len(values))
         if self._members[0] != first:
             some = [distance[:first, :first] for distance in distances]
@@ -73,18 +74,18 @@ class Surrogate(Modelled):
             for members, y in zip(self._members[1], values.T, strict=True)
         ]
 
-        alike = distances[_LAYERS] == 0
         certain = [
             i
-            for i, same in enumerate(alike)
+            for i, same in enumerate(layers == 0)
             if same.sum() > 1 and not np.ptp(values[same], 0).any()
         ]
 
         def predict(at: Sequence[Architecture]) -> tuple[np.ndarray, np.ndarray]:
-            apart = [distance(at) for distance in known]
+            layers = by_layers(at)
+            apart = [by_choices(at), layers]
             mean, deviation = stacked([posterior(apart) for posterior in posteriors])
             for i in certain:
-                same = apart[_LAYERS][:, i] == 0
+                same = layers[:, i] == 0
                 mean[same], deviation[same] = values[i], 0.0
             return mean, deviation
 

@@ -7,21 +7,22 @@ from typing import Any
 import numpy as np
 
 from hwnas.core.architecture import Architecture
-from hwnas.core.choice import Choice, Value
+from hwnas.core.choice import Choice
 from hwnas.core.context import Context
 from hwnas.core.errors import HwnasError
 from hwnas.core.mixture import Mixture
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
-from hwnas.search._directions import directions
 from hwnas.search._options import above, at_least
-from hwnas.search.gradient._descent import Descent, Parameters
+from hwnas.search.gradient._descent import Descent
+from hwnas.search.gradient._health import collapsed, diagnostics, sharpened
+from hwnas.search.gradient._softmax import chained, softmax
+from hwnas.search.gradient._strongest import Strongest
+from hwnas.search.gradient._wishes import wishes
 from hwnas.space.moves import walk
 from hwnas.space.replay import relax, skips
 
-_INWARD = 0.8  # so that no preference leaves an objective out
-_COLLAPSED = 0.5  # of the choices led by a skip-connection
 _EARLY = 0.1  # of the steps, in which it may be chance what leads
 
 
@@ -77,25 +78,13 @@ class Gradient(Strategy):
                 betas,
                 context.rng,
             )
-            for wish in self._wishes(preferences, preference)
+            for wish in wishes(len(context.objectives), preferences, preference)
         ]
         self._scale: dict[str, float] = {}
         self._step = 0
         self._turn = 0
         self._measuring: list[int] = []  # those of which the eigenvalue is due
         self._derived = 0
-
-    def _wishes(self, count: int, preference: list[float] | None) -> np.ndarray:
-        n = len(self.context.objectives)
-        if preference is None:
-            spread = directions(n, count) if count > 1 else np.ones((1, n))
-            return _INWARD * spread + (1 - _INWARD) / n
-        if len(preference) != n or min(preference) < 0:
-            raise HwnasError(
-                f"search.preference: one weight of at least 0 for each of the {n} objectives,"
-                f" got {preference}."
-            )
-        return np.array([preference])
 
     @abstractmethod
     def _propose(self, descent: Descent) -> Proposal:
@@ -111,8 +100,7 @@ class Gradient(Strategy):
 
     def _chained(self, parameters: np.ndarray, given: np.ndarray) -> np.ndarray:
         """d value / d parameters from d value / d :meth:`_weights`."""
-        weights = self._weights(parameters)
-        return np.asarray(weights * (given - weights @ given))
+        return chained(self._weights(parameters), given)
 
     def _slope(
         self, parameters: np.ndarray, choice: Choice, point: Mixture, given: np.ndarray
@@ -149,7 +137,7 @@ class Gradient(Strategy):
 
     def _networks(self) -> list[Architecture]:
         """That of each preference, at the end; some may be the same."""
-        every = [walk(self.context.space, _Strongest(d.parameters)) for d in self._descents]
+        every = [walk(self.context.space, Strongest(d.parameters)) for d in self._descents]
         return list(dict.fromkeys(every))
 
     def _tell(self, outcome: Outcome) -> None:
@@ -232,40 +220,14 @@ class Gradient(Strategy):
     @property
     def diagnostics(self) -> dict[str, float]:
         """Entropy in shares of the largest, skip-connections that lead, the last eigenvalue."""
-        entropies, skipping = [], []
-        for descent in self._descents:
-            for name, a in descent.parameters.items():
-                p = self._weights(a)
-                p = p / p.sum()
-                entropies.append(float(-(p * np.log(p + 1e-12)).sum() / np.log(len(p))))
-                if name in self._skips:
-                    skipping.append(int(np.argmax(a)) in self._skips[name])
-        found = {"entropy": float(np.mean(entropies))}
-        if skipping:
-            found["skip_share"] = float(np.mean(skipping))
-        eigenvalues = [d.eigenvalues[-1] for d in self._descents if d.eigenvalues]
-        if eigenvalues:
-            found["eigenvalue"] = max(eigenvalues)
-        return found
+        return diagnostics(self._descents, self._weights, self._skips)
 
     @property
     def warnings(self) -> list[str]:
         """Signs of a collapse, and what to do."""
-        found = []
-        share = self.diagnostics.get("skip_share", 0.0)
-        if share > _COLLAPSED and self._step > _EARLY * self._steps:
-            found.append(
-                f"Skip-connections lead in {share:.0%} of the choices. Unless the preference asks"
-                " for them, as they cost nothing, the search collapses: stop early (search: {watch:"
-                " N, stop: 0.75}), or train one path at a time (proxyless, one_shot)."
-            )
-        growth = max(d.growth(self._patience) for d in self._descents)
-        if growth > 1 / (self._stop or 0.75):
-            found.append(
-                f"The largest eigenvalue of the loss in the architecture has grown {growth:.1f}"
-                " times: networks found from here on generalise worse (Zela et al. 2020)."
-                " Stop early: search: {stop: 0.75}."
-            )
+        found = list(sharpened(self._descents, self._stop, self._patience))
+        if self._step > _EARLY * self._steps:
+            found = [*collapsed(self.diagnostics), *found]
         return found
 
     def _state(self) -> dict[str, Any]:
@@ -285,22 +247,3 @@ class Gradient(Strategy):
         self._step, self._turn = state["step"], state["turn"]
         self._measuring = list(state["measuring"])
         self._derived = state["derived"]
-
-
-class _Strongest:
-    """Answers with the option, or the ``k`` options, of the largest parameters."""
-
-    def __init__(self, parameters: Parameters) -> None:
-        self._parameters = parameters
-
-    def __call__(self, choice: Choice) -> Value:
-        ranked = np.argsort(-self._parameters[choice.name], kind="stable")
-        if choice.k is None:
-            return choice.options[int(ranked[0])]
-        return tuple(choice.options[i] for i in sorted(ranked[: choice.k]))
-
-
-def softmax(parameters: np.ndarray) -> np.ndarray:
-    """Positive weights that sum to one, shape ``[n_options]``."""
-    e = np.exp(parameters - parameters.max())
-    return np.asarray(e / e.sum())

@@ -12,7 +12,8 @@ from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.search._options import at_least
 from hwnas.search.gradient._descent import Descent, Parameters
-from hwnas.search.gradient._gradient import Gradient, softmax
+from hwnas.search.gradient._gradient import Gradient
+from hwnas.search.gradient._softmax import chained, softmax
 
 _DECAY = 0.95  # of the average score that is the baseline
 
@@ -102,8 +103,7 @@ class Proxyless(Gradient):
         computed[list(point.active[choice.name])] = 1
         members = _within(self._sets[choice.name], computed)
         chances = softmax(members @ parameters)
-        slopes = members @ given
-        moved = chances * (slopes - chances @ slopes)
+        moved = chained(chances, members @ given)
         if self._unbiased and choice.k is None:
             # p_i p_j over the chance that i and j are drawn, for p'_i p'_j.
             first, second = softmax(parameters)[list(point.active[choice.name])]

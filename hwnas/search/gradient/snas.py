@@ -8,7 +8,8 @@ from hwnas.core.mixture import Mixture
 from hwnas.core.proposal import Proposal
 from hwnas.search._options import above
 from hwnas.search.gradient._descent import Descent
-from hwnas.search.gradient._gradient import Gradient, softmax
+from hwnas.search.gradient._gradient import Gradient
+from hwnas.search.gradient._softmax import chained, softmax
 
 
 class SNAS(Gradient):
@@ -61,5 +62,4 @@ class SNAS(Gradient):
     def _slope(
         self, parameters: np.ndarray, choice: Choice, point: Mixture, given: np.ndarray
     ) -> np.ndarray:
-        drawn = point.weights(choice)
-        return np.asarray(drawn * (given - drawn @ given) / self.temperature)
+        return chained(point.weights(choice), given) / self.temperature

@@ -129,11 +129,11 @@ class PNAS(Modelled):
             logarithmic = self._logarithmic(told)
             values[:, logarithmic] = np.exp(values[:, logarithmic])
         for i, network in enumerate(networks):
-            costs = self._known_costs(network)
+            costs = self._costs(network)
             if costs is None:
                 values[i], violation[i] = told.max(axis=0), inf
                 continue
-            values[i, ~self._expensive] = self._cheap.values(costs)
+            values[i, ~self._expensive] = self._costs.cheap.values(costs)
             metrics = {o.name: o.sign * v for o, v in zip(objectives, values[i], strict=True)}
             violation[i] = objectives.violation(metrics)
         return values, violation

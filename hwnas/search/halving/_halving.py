@@ -17,7 +17,7 @@ from hwnas.search.halving._promotion import best
 
 def wrapped(context: Context, config: dict[str, Any] | None) -> Strategy:
     """The strategy that proposes the networks."""
-    return inner_strategy(context, config, {"mixture", "parent"}, "sets of new networks are halved")
+    return inner_strategy(context, config, "sets of new networks are halved", {"mixture", "parent"})
 
 
 def rungs(units: int, eta: int, least: int) -> list[int]:

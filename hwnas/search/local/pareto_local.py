@@ -7,11 +7,11 @@ import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.core.errors import FAILURES
 from hwnas.core.outcome import Outcome
 from hwnas.core.pareto import fronts, hypervolume
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._costs import Costs
 from hwnas.search._density import draw, log_density
 from hwnas.search._options import at_least
 from hwnas.search._seen import Seen
@@ -52,14 +52,13 @@ class ParetoLocal(Strategy):
         at_least(0, spread=spread)
         self._initial = initial
         self._spread = spread
-        self._cheap = [o.name for o in context.objectives if o.metric.cheap]
         self._begun = 0
         self._over = False
         self._seen = Seen()
         self._told: list[Told] = []
         self._around: list[list[Architecture]] = []  # the neighbours of each of them
         self._near: dict[Architecture, list[int]] = {}  # who is told of a network's neighbours
-        self._costs: dict[Architecture, dict[str, float]] = {}
+        self._costs = Costs(context)
 
     def _ask(self, n: int) -> list[Proposal]:
         proposals: list[Proposal] = []
@@ -122,17 +121,11 @@ class ParetoLocal(Strategy):
 
     def _costs_of(self, metrics: Sequence[Mapping[str, float]]) -> np.ndarray:
         """Cheap values, shape ``[n, n_cheap]``."""
-        return np.array([[m[name] for name in self._cheap] for m in metrics])
+        return np.array([[m[o.name] for o in self._costs.cheap] for m in metrics])
 
     def _guess(self, architecture: Architecture) -> dict[str, float]:
         """Its cheap metrics, and the expensive ones of a network amid its neighbours."""
-        costs = self._costs.get(architecture)
-        if costs is None:
-            try:
-                found = self.context.costs(architecture) if self._cheap else {}
-            except FAILURES:  # training will say why
-                found = {}
-            costs = self._costs[architecture] = {n: found[n] for n in self._cheap if n in found}
+        costs = dict(self._costs(architecture) or {})  # where there are none training says why
         near = [self._told[i].metrics for i in self._near[architecture]]
         unknown = [o.name for o in self.context.objectives if o.name not in costs]
         return costs | {name: _mean([m[name] for m in near]) for name in unknown}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas.core.architecture import Architecture
-from hwnas.core.choice import Choice, Label, Value
+from hwnas.core.choice import Label
 from hwnas.core.context import Context
 from hwnas.core.errors import HwnasError
 from hwnas.core.outcome import Outcome
@@ -17,13 +17,12 @@ from hwnas.core.strategy import Strategy
 from hwnas.search._options import above, at_least, within
 from hwnas.search._seen import Seen
 from hwnas.search._told import Told
-from hwnas.space.moves import walk
+from hwnas.search.policy._morphisms import DEEPEN, WIDEN, grown, smallest
 from hwnas.space.replay import build
 
 if TYPE_CHECKING:
     from hwnas.search._models.actors import Action
 
-_STOP, _WIDEN, _DEEPEN = "stop", "widen", "deepen"
 _DECAY = 0.95  # of the moving average of rewards, in the authors' code
 _SHARE = 0.95  # of a right angle is what the best possible value becomes
 _TRIES = 20
@@ -73,7 +72,7 @@ class EAS(Strategy):
         above(0, lr=lr)
         if wider + deeper == 0:
             raise HwnasError("search.wider: must be at least 1 if deeper is 0, got 0.")
-        self._seed = _smallest(context)
+        self._seed = smallest(context.space)
         from hwnas.search._models.actors import Action, Actors
 
         self._action = Action
@@ -132,9 +131,9 @@ class EAS(Strategy):
         """What the actors make of a network."""
         actions = []
         rng = self.context.rng
-        for kind in [_WIDEN] * self._wider + [_DEEPEN] * self._deeper:
-            grown, offered = self._grown(network, kind)
-            if grown == network:
+        for kind in [WIDEN] * self._wider + [DEEPEN] * self._deeper:
+            further, offered = grown(self.context.space, network, kind)
+            if further == network:
                 continue  # it can be applied nowhere
             nodes = [node for node in build(self.context.space, network) if node.op]
             layers = [(node.op.label, node.type.shape[0]) for node in nodes if node.op]
@@ -142,48 +141,27 @@ class EAS(Strategy):
             names = offered.get("where", (None,))
             ids = [node.id for node in nodes]
             places = [ids.index(str(name)) if name in ids else -1 for name in names]
-            if kind == _WIDEN:
+            if kind == WIDEN:
                 action = self._actors.wider(layers, places, preference, rng)
                 for name, taken in zip(names, action.taken, strict=True):
                     if taken:
-                        network, _ = self._grown(network, kind, name)
+                        network, _ = grown(self.context.space, network, kind, name)
             else:
 
                 def kernels(
                     place: int, network: Architecture = network, names: Any = names
                 ) -> tuple[Label, ...]:
-                    return self._grown(network, _DEEPEN, names[place])[1].get("kernel", (None,))
+                    return grown(self.context.space, network, DEEPEN, names[place])[1].get(
+                        "kernel", (None,)
+                    )
 
                 action = self._actors.deeper(layers, places, kernels, preference, rng)
                 place, kernel = action.taken
-                network, _ = self._grown(network, kind, names[place], action.details[kernel])
+                network, _ = grown(
+                    self.context.space, network, kind, names[place], action.details[kernel]
+                )
             actions.append(action)
         return network, actions
-
-    def _grown(
-        self, network: Architecture, kind: str, where: Label = None, detail: Label = None
-    ) -> tuple[Architecture, dict[str, tuple[Label, ...]]]:
-        """A network after one morphism more and what its choices offered.
-
-        It is the same network where the morphism cannot be applied, or not at that place. What is
-        None, or not offered, is the first that is.
-        """
-        number = _steps(network)
-        offered: dict[str, tuple[Label, ...]] = {}
-
-        def decide(choice: Choice) -> Value:
-            at, _, what = choice.name.partition(".")
-            if int(at) != number:
-                return network[choice.name] if int(at) < number else _STOP
-            if what == "kind":
-                return kind if kind in choice.options else _STOP
-            offered[what] = choice.options
-            wanted = where if what == "where" else detail
-            return wanted if wanted in choice.options else choice.options[0]
-
-        grown = walk(self.context.space, decide)
-        gone = where is not None and where not in offered.get("where", ())
-        return (network if gone else grown), offered
 
     def _tell(self, outcome: Outcome) -> None:
         told = Told.of(outcome, self.context.objectives)
@@ -248,25 +226,3 @@ class EAS(Strategy):
 def _plain(episode: _Episode) -> list[Any]:
     preference, actions = episode
     return [preference, [list(action) for action in actions]]
-
-
-def _smallest(context: Context) -> Architecture:
-    """The network before any morphism. Raises :class:`HwnasError` if there are none to choose."""
-    offered: dict[str, tuple[Label, ...]] = {}
-
-    def decide(choice: Choice) -> Value:
-        offered[choice.name] = choice.options
-        return choice.values[0]
-
-    network = walk(context.space, decide)
-    if not {_STOP, _WIDEN, _DEEPEN} <= set(offered.get("0.kind", ())):
-        raise HwnasError(
-            "eas: the space does not offer to widen and to deepen a network step by step.",
-            "Take space: {name: morph}, with widen and deepen among its kinds.",
-        )
-    return network
-
-
-def _steps(network: Architecture) -> int:
-    """How many morphisms made a network."""
-    return sum(name.endswith(".kind") and value != _STOP for name, value in network.items())

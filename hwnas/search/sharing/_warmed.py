@@ -17,8 +17,7 @@ from hwnas.space.moves import sample
 
 def searcher(context: Context, config: dict[str, Any] | None) -> Strategy:
     """The strategy that searches with the shared weights."""
-    needs = {"shared", "mixture", "gradient", "second_order", "parent", "inherit"}
-    return inner_strategy(context, config, needs, "networks are scored with shared weights")
+    return inner_strategy(context, config, "networks are scored with shared weights")
 
 
 class Warmed(Strategy):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil, comb, inf, log, sqrt
+from math import ceil, inf, log, sqrt
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,12 @@ from hwnas.core.preference import Preference
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
 from hwnas.search._options import at_least, within
+from hwnas.search.tree._values import Code, count, decoded, drawn, encoded, fits
 from hwnas.space.moves import walk
 
 _LISTED = 32  # values; of a choice with more of them, new ones are drawn
 _DRAWN = 8
 _LEAST = 1e-6  # weight; less related trials no longer matter
-
-_Code = int | list[int]
-"""A value as the index, or the indices, of what is taken of the options."""
 
 
 class MCTS(Strategy):
@@ -79,7 +77,7 @@ class MCTS(Strategy):
         self._preference = Preference(context.objectives)
         self._root = _Node()
         self._trials: list[dict[str, Value]] = []
-        self._codes: list[list[_Code]] = []
+        self._codes: list[list[Code]] = []
         self._metrics: list[dict[str, float] | None] = []  # None while pending, or failed
         self._rows: dict[int, int] = {}  # proposal -> its trial
 
@@ -109,13 +107,13 @@ class MCTS(Strategy):
     def _grow(self, decide: Callable[[Choice], Value]) -> Architecture:
         """Add the leaf that ``decide`` leads to."""
         path = [self._root]
-        codes: list[_Code] = []
+        codes: list[Code] = []
 
         def follow(choice: Choice) -> Value:
             value = decide(choice)
-            path[-1].size = _size(choice)
+            path[-1].size = count(choice)
             path.append(path[-1].children.setdefault(value, _Node()))
-            codes.append(_code(choice, value))
+            codes.append(encoded(choice, value))
             return value
 
         architecture = walk(self.context.space, follow)
@@ -190,16 +188,16 @@ class MCTS(Strategy):
 
     def _untried(self, choice: Choice, node: _Node, statistics: _Statistics) -> list[Value]:
         """All new values, or of many those known from related nodes and some drawn at random."""
-        size = _size(choice)
+        size = count(choice)
         if size <= max(_LISTED, 2 * len(node.children)):
             return [value for value in choice.values if value not in node.children]
-        known = [v for v in statistics.visits if _fits(choice, v) and v not in node.children]
-        drawn: list[Value] = []
-        while len(drawn) < _DRAWN:  # at least every other value is new
-            value = _draw(choice, self.context.rng)
+        known = [v for v in statistics.visits if fits(choice, v) and v not in node.children]
+        new: list[Value] = []
+        while len(new) < _DRAWN:  # at least every other value is new
+            value = drawn(choice, self.context.rng)
             if value not in node.children:
-                drawn.append(value)
-        return list(dict.fromkeys([*known, *drawn]))
+                new.append(value)
+        return list(dict.fromkeys([*known, *new]))
 
     def _tell(self, outcome: Outcome) -> None:
         metrics = {o.name: float(outcome.metrics[o.name]) for o in self.context.objectives}
@@ -220,7 +218,7 @@ class MCTS(Strategy):
         names = [o.name for o in self.context.objectives]
         for codes, values in zip(state["trials"], state["metrics"], strict=True):
             left = iter(codes)
-            self._grow(lambda choice, left=left: _value(choice, next(left)))  # type: ignore[misc]
+            self._grow(lambda choice, left=left: decoded(choice, next(left)))  # type: ignore[misc]
             if not np.isnan(values).any():
                 metrics = dict(zip(names, map(float, values), strict=True))
                 self._preference.observe(metrics)
@@ -255,32 +253,3 @@ class _Statistics:
         """One trial more."""
         self.visits[value] += weight
         self.totals[value] += weight * reward
-
-
-def _size(choice: Choice) -> int:
-    return len(choice.options) if choice.k is None else comb(len(choice.options), choice.k)
-
-
-def _fits(choice: Choice, value: Value) -> bool:
-    if not isinstance(value, tuple):
-        return choice.k is None and value in choice.options
-    return len(value) == choice.k and value == tuple(o for o in choice.options if o in value)
-
-
-def _draw(choice: Choice, rng: np.random.Generator) -> Value:
-    """A value uniformly at random, without listing them all."""
-    if choice.k is None:
-        return choice.options[int(rng.integers(len(choice.options)))]
-    return _value(choice, sorted(rng.choice(len(choice.options), choice.k, replace=False).tolist()))
-
-
-def _code(choice: Choice, value: Value) -> _Code:
-    if isinstance(value, tuple):
-        return [choice.options.index(v) for v in value]
-    return choice.options.index(value)
-
-
-def _value(choice: Choice, code: _Code) -> Value:
-    if isinstance(code, list):
-        return tuple(choice.options[i] for i in code)
-    return choice.options[code]

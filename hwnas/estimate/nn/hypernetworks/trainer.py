@@ -101,22 +101,24 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Keep hypernetwork, moments of the gradient and step count."""
-        tensors = {f"weights.{n}": t for n, t in self.hypernetwork.state_dict().items()}
-        for name, parameter in self.hypernetwork.named_parameters():
-            state = self._optimiser.state.get(parameter, {})
-            tensors |= {f"{moment}.{name}": state[moment] for moment in _MOMENTS if state}
+        states = {
+            name: self._optimiser.state[parameter]
+            for name, parameter in self.hypernetwork.named_parameters()
+            if parameter in self._optimiser.state
+        }
+        moments = {m: {name: state[m] for name, state in states.items()} for m in _MOMENTS}
+        tensors = checkpoint.flat({"weights": self.hypernetwork.state_dict(), **moments})
         checkpoint.save(path, tensors, {"steps": self.spent.steps, "seconds": self.spent.seconds})
 
     def load(self, path: Path) -> None:
         """The inverse of :meth:`save`."""
         tensors, facts = checkpoint.load(path)
-        weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n[0] == "w"}
-        self.hypernetwork.restore(weights)
+        self.hypernetwork.restore(checkpoint.group(tensors, "weights"))
         self._optimiser.state.clear()
+        moments = {m: checkpoint.group(tensors, m) for m in _MOMENTS}
         for name, parameter in self.hypernetwork.named_parameters():
-            if f"{_MOMENTS[0]}.{name}" in tensors:
-                state = {moment: tensors[f"{moment}.{name}"] for moment in _MOMENTS}
-                step = state.pop("step")  # which stays on the CPU
-                moments = {moment: t.to(parameter) for moment, t in state.items()}
-                self._optimiser.state[parameter] = {"step": step, **moments}
+            if name in moments["step"]:
+                state = {m: group[name].to(parameter) for m, group in moments.items()}
+                state["step"] = moments["step"][name]  # which stays on the CPU
+                self._optimiser.state[parameter] = state
         self.spent = Spent(facts["steps"], facts["steps"], facts["seconds"])

@@ -1,0 +1,58 @@
+"""Signs of a gradient search that goes wrong, and what to do."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from hwnas.search.gradient._descent import Descent
+
+_COLLAPSED = 0.5  # of the choices led by a skip-connection
+_STOP = 0.75  # Zela et al. 2020
+
+
+def diagnostics(
+    descents: Sequence[Descent],
+    weights: Callable[[np.ndarray], np.ndarray],
+    skips: Mapping[str, Collection[int]],
+) -> dict[str, float]:
+    """Entropy in shares of the largest, skip-connections that lead, the last eigenvalue.
+
+    ``weights`` gives the shares of the options from the parameters of a choice; ``skips`` are the
+    options of a choice that are skip-connections.
+    """
+    entropies, skipping = [], []
+    for descent in descents:
+        for name, a in descent.parameters.items():
+            p = weights(a)
+            entropies.append(float(-(p * np.log(p + 1e-12)).sum() / np.log(len(p))))
+            if name in skips:
+                skipping.append(int(np.argmax(a)) in skips[name])
+    found = {"entropy": float(np.mean(entropies))}
+    if skipping:
+        found["skip_share"] = float(np.mean(skipping))
+    eigenvalues = [d.eigenvalues[-1] for d in descents if d.eigenvalues]
+    if eigenvalues:
+        found["eigenvalue"] = max(eigenvalues)
+    return found
+
+
+def collapsed(diagnostics: Mapping[str, float]) -> Iterator[str]:
+    """A warning if skip-connections lead."""
+    share = diagnostics.get("skip_share", 0.0)
+    if share > _COLLAPSED:
+        yield (
+            f"Skip-connections lead in {share:.0%} of the choices. Unless the preference asks"
+            " for them, as they cost nothing, the search collapses: stop early (search: {watch:"
+            " N, stop: 0.75}), or train one path at a time (proxyless, one_shot)."
+        )
+
+
+def sharpened(descents: Sequence[Descent], stop: float, patience: int) -> Iterator[str]:
+    """A warning if the largest eigenvalue has grown."""
+    growth = max(d.growth(patience) for d in descents)
+    if growth > 1 / (stop or _STOP):
+        yield (
+            f"The largest eigenvalue of the loss in the architecture has grown {growth:.1f}"
+            " times: networks found from here on generalise worse (Zela et al. 2020)."
+            " Stop early: search: {stop: 0.75}."
+        )
