@@ -10,7 +10,7 @@ from hwnas.core.choice import Choice, Label, Value
 from hwnas.core.errors import HwnasError
 from hwnas.core.space import Space
 from hwnas.graph.graph import Graph, Node, infer
-from hwnas.graph.ops.identity import Identity
+from hwnas.graph.op import Op
 from hwnas.graph.ops.mix import Mix
 
 if TYPE_CHECKING:
@@ -145,12 +145,19 @@ def relax(space: Space) -> tuple[Graph, dict[str, Choice]]:
     return graph, pick.choices
 
 
-def skips(graph: Graph) -> dict[str, set[int]]:
-    """The options of each mixed choice of a relaxed graph that are skip-connections."""
+def options_of(graph: Graph, kind: type[Op]) -> dict[str, set[int]]:
+    """The options of each mixed choice of a relaxed graph that end in an operation of a class.
+
+    Such as ``Identity``, a skip-connection, or ``Zero``, none. Choices without one are left out.
+    """
     found: dict[str, set[int]] = {}
     for node in graph:
         if isinstance(node.op, Mix):
-            identities = {i for i, x in enumerate(node.inputs) if isinstance(x.op, Identity)}
-            if identities:
-                found.setdefault(node.op.choice.name, set()).update(identities)
+            those = {
+                i
+                for i, x in enumerate(node.inputs)
+                if x.op is not None and isinstance(x.op.parts()[-1], kind)
+            }
+            if those:
+                found.setdefault(node.op.choice.name, set()).update(those)
     return found

@@ -33,7 +33,7 @@ def context(count: int = 1, space: object = SPACE) -> Context:
 
 
 def test_it_descends_to_the_best_options() -> None:
-    play = Play(Darts(context(), steps=300, lr=0.1, weight_decay=0.0))
+    play = Play(Darts(context(), steps=300, lr=0.1, weight_decay=0.0, zeros=True))
     *steps, last = play.run()
     assert len(steps) == 300
     assert all(not o.proposal.is_trial for o in steps)

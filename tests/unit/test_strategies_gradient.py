@@ -33,6 +33,8 @@ from hwnas.search.gradient.darts import Darts
 from hwnas.search.gradient.mask_connect import MaskConnect
 from hwnas.search.gradient.proxyless import Proxyless
 from hwnas.search.gradient.snas import SNAS
+from hwnas.space.darts import Darts as DartsCells
+from hwnas.space.replay import options_of, relax
 from hwnas.testing import FakeEstimator, FakeTask
 from hwnas.testing.play import Play
 from tests.unit.test_supernet import Darts as DartsSpace
@@ -349,6 +351,30 @@ def test_diagnostics_and_what_to_do() -> None:
     assert "collapses" in warning
     assert "stop: 0.75" in warning
     assert list(Darts(context()).warnings) == []
+
+
+def test_darts_takes_no_zero_operation_unless_told_so() -> None:
+    def ended(**options: bool) -> tuple[list[Any], float]:
+        strategy = Darts(context(), steps=100, **options)
+        for name, choice in CHOICES.items():
+            order = ("none", "skip", "a", "b")
+            strength = [4.0 - order.index(str(o)) for o in choice.options]
+            strategy._descents[0].parameters[name][:] = strength
+        (network,) = strategy._networks()
+        return [network[name] for name in CHOICES], strategy.diagnostics["skip_share"]
+
+    assert ended() == (["skip", "skip", "skip"], 1.0)
+    assert ended(zeros=True) == (["none", "skip", "skip"], 2 / 3)
+
+
+def test_zero_operations_are_known_in_both_cells() -> None:
+    space = DartsCells(TensorType((3, 16, 16)), 10, cells=3, channels=4)
+    graph, choices = relax(space)
+    zeros = options_of(graph, Zero)
+    operations = {name for name, choice in choices.items() if choice.k is None}
+    assert set(zeros) == operations
+    for name in operations:
+        assert [choices[name].options[i] for i in zeros[name]] == ["none"]
 
 
 @pytest.mark.parametrize("cls", ALL)

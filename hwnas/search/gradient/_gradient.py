@@ -1,7 +1,7 @@
 """What the gradient methods share: parameters for every option, moved by measured gradients."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from hwnas.core.mixture import Mixture
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.graph.ops.identity import Identity
 from hwnas.search._options import above, at_least
 from hwnas.search.gradient._descent import Descent
 from hwnas.search.gradient._health import collapsed, diagnostics, sharpened
@@ -21,7 +22,7 @@ from hwnas.search.gradient._softmax import chained, softmax
 from hwnas.search.gradient._strongest import Strongest
 from hwnas.search.gradient._wishes import wishes
 from hwnas.space.moves import walk
-from hwnas.space.replay import relax, skips
+from hwnas.space.replay import options_of, relax
 
 _EARLY = 0.1  # of the steps, in which it may be chance what leads
 
@@ -66,7 +67,8 @@ class Gradient(Strategy):
         if stop and not watch:
             raise HwnasError("search.watch: must be at least 1 if stop is given, got 0.")
         graph, self._choices = relax(context.space)
-        self._skips = skips(graph)
+        self._skips = options_of(graph, Identity)
+        self._barred: Mapping[str, Collection[int]] = {}  # from the network taken in the end
         self._steps = steps
         self._weight_decay = weight_decay
         self._watch, self._stop, self._patience = watch, stop, patience
@@ -137,7 +139,9 @@ class Gradient(Strategy):
 
     def _networks(self) -> list[Architecture]:
         """That of each preference, at the end; some may be the same."""
-        every = [walk(self.context.space, Strongest(d.parameters)) for d in self._descents]
+        every = [
+            walk(self.context.space, Strongest(d.parameters, self._barred)) for d in self._descents
+        ]
         return list(dict.fromkeys(every))
 
     def _tell(self, outcome: Outcome) -> None:
@@ -220,7 +224,7 @@ class Gradient(Strategy):
     @property
     def diagnostics(self) -> dict[str, float]:
         """Entropy in shares of the largest, skip-connections that lead, the last eigenvalue."""
-        return diagnostics(self._descents, self._weights, self._skips)
+        return diagnostics(self._descents, self._choices, self._weights, self._skips, self._barred)
 
     @property
     def warnings(self) -> list[str]:

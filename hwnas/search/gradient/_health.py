@@ -4,7 +4,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from hwnas.core.choice import Choice
 from hwnas.search.gradient._descent import Descent
+from hwnas.search.gradient._strongest import Strongest
 
 _COLLAPSED = 0.5  # of the choices led by a skip-connection
 _STOP = 0.75  # Zela et al. 2020
@@ -12,21 +14,24 @@ _STOP = 0.75  # Zela et al. 2020
 
 def diagnostics(
     descents: Sequence[Descent],
+    choices: Mapping[str, Choice],
     weights: Callable[[np.ndarray], np.ndarray],
     skips: Mapping[str, Collection[int]],
+    barred: Mapping[str, Collection[int]],
 ) -> dict[str, float]:
     """Entropy in shares of the largest, skip-connections that lead, the last eigenvalue.
 
     ``weights`` gives the shares of the options from the parameters of a choice; ``skips`` are the
-    options of a choice that are skip-connections.
+    options of a choice that are skip-connections; those ``barred`` are never taken in the end.
     """
     entropies, skipping = [], []
     for descent in descents:
+        strongest = Strongest(descent.parameters, barred)
         for name, a in descent.parameters.items():
             p = weights(a)
             entropies.append(float(-(p * np.log(p + 1e-12)).sum() / np.log(len(p))))
             if name in skips:
-                skipping.append(int(np.argmax(a)) in skips[name])
+                skipping.append(strongest.taken(choices[name])[0] in skips[name])
     found = {"entropy": float(np.mean(entropies))}
     if skipping:
         found["skip_share"] = float(np.mean(skipping))

@@ -5,8 +5,10 @@ from typing import Literal
 from hwnas.core.context import Context
 from hwnas.core.mixture import Mixture
 from hwnas.core.proposal import Proposal
+from hwnas.graph.ops.zero import Zero
 from hwnas.search.gradient._descent import Descent
 from hwnas.search.gradient._gradient import Gradient
+from hwnas.space.replay import options_of, relax
 
 
 class Darts(Gradient):
@@ -16,6 +18,9 @@ class Darts(Gradient):
     gradient of the validation loss, of first or second ``order`` (through an unrolled step;
     Algorithm 1). Adam as in the paper. For ``preferences``, ``watch`` and ``stop`` see
     :class:`~hwnas.search.gradient._gradient.Gradient`.
+
+    The zero operation is never the one taken in the end: its weight only scales what comes together
+    in a node (section 2.4). With ``zeros`` it may be, as in the experiments of NAS-Bench-201.
     """
 
     paper = "Liu et al. 2019, DARTS, arXiv:1806.09055"
@@ -28,6 +33,7 @@ class Darts(Gradient):
         order: Literal[1, 2] = 1,
         lr: float = 3e-4,
         weight_decay: float = 1e-3,
+        zeros: bool = False,
         preferences: int = 1,
         preference: list[float] | None = None,
         watch: int = 0,
@@ -38,6 +44,8 @@ class Darts(Gradient):
             context, steps, lr, weight_decay, preferences, preference, watch, stop, patience
         )
         self._order = order
+        if not zeros:
+            self._barred = options_of(relax(context.space)[0], Zero)
 
     @property
     def required(self) -> frozenset[str]:
