@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -41,12 +40,7 @@ class Additive(Profiler):
         point = outcome.proposal.point
         if outcome.failed is not None or not isinstance(point, Mixture):
             return super().complete(outcome)
-        name = self.metrics[0].name
-        value, gradient = self._expectation(point)
-        metrics = {**outcome.metrics, name: value}
-        if not outcome.proposal.gradient:
-            return replace(outcome, metrics=metrics)
-        return replace(outcome, metrics=metrics, gradients={**outcome.gradients, name: gradient})
+        return self._expectation.complete(outcome, point, self.metrics[0].name)
 
     @cached_property
     def _expectation(self) -> Expectation:

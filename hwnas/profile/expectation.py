@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from hwnas.core.mixture import Mixture
+from hwnas.core.outcome import Outcome
 from hwnas.core.space import Space
 from hwnas.core.tensor_type import TensorType
 from hwnas.graph.graph import Graph
@@ -72,3 +74,11 @@ class Expectation:
                 others = [value for factor, value in values.items() if factor != (name, i)]
                 gradient[name][i] += coefficient * float(np.prod(others))
         return total, gradient
+
+    def complete(self, outcome: Outcome, mixture: Mixture, name: str) -> Outcome:
+        """With the expectation as a metric and, where its proposal wants one, the gradient."""
+        value, gradient = self(mixture)
+        metrics = {**outcome.metrics, name: value}
+        if not outcome.proposal.gradient:
+            return replace(outcome, metrics=metrics)
+        return replace(outcome, metrics=metrics, gradients={**outcome.gradients, name: gradient})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,11 @@ from hwnas.core.device import Device
 from hwnas.core.errors import HwnasError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
+    from hwnas.core.tensor_type import TensorType
     from hwnas.graph.graph import Graph
+    from hwnas.graph.op import Op
 
 
 def require(device: Device) -> None:
@@ -43,24 +45,37 @@ def runner(graph: Graph, device: Device) -> Callable[[], Tensor]:
 
     Images and filters lie channels-last, the layout in which both oneDNN and cuDNN are fast.
     """
-    import torch
-
     from hwnas.space.nn.network import Network
+
+    return _loaded(lambda: Network(graph), [graph.input.type], device)
+
+
+def operation(op: Op, inputs: Sequence[TensorType], device: Device) -> Callable[[], Tensor]:
+    """Calls one operation in the same way."""
+    return _loaded(lambda: op.module(*inputs), inputs, device)
+
+
+def _loaded(
+    make: Callable[[], nn.Module], inputs: Sequence[TensorType], device: Device
+) -> Callable[[], Tensor]:
+    import torch
 
     dtype: torch.dtype = getattr(torch, device.precision)
     with torch.random.fork_rng(devices=[]):  # measuring must not change a search's randomness
         torch.default_generator.manual_seed(0)
-        network = Network(graph).eval()
-    x = torch.from_numpy(graph.input.type.random(device.batch, np.random.default_rng(0)))
-    x = x.to(device.kind, dtype if x.is_floating_point() else x.dtype)
-    network = network.to(device.kind, dtype)
-    if x.dim() == 4:
-        x = x.contiguous(memory_format=torch.channels_last)
-        network = network.to(memory_format=torch.channels_last)
+        module = make().eval().to(device.kind, dtype)
+    given = []
+    for type in inputs:
+        x = torch.from_numpy(type.random(device.batch, np.random.default_rng(0)))
+        x = x.to(device.kind, dtype if x.is_floating_point() else x.dtype)
+        if x.dim() == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+            module = module.to(memory_format=torch.channels_last)
+        given.append(x)
 
     def run() -> Tensor:
         with torch.inference_mode():
-            result: Tensor = network(x)
+            result: Tensor = module(*given)
         return result
 
     return run

@@ -73,15 +73,19 @@ def summary(samples: np.ndarray) -> Timing:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """The garbage collector run, then off inside, and afterwards as it was."""
-    enabled = gc.isenabled()
+    """The garbage collector run, then off inside, and afterwards as it was.
+
+    Inside another one it has nothing to do: a collection takes longer than many an operation.
+    """
+    if not gc.isenabled():
+        yield
+        return
     gc.collect()
     gc.disable()
     try:
         yield
     finally:
-        if enabled:
-            gc.enable()
+        gc.enable()
 
 
 @dataclass(frozen=True)

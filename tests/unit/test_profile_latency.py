@@ -6,6 +6,8 @@ import gc
 import json
 import math
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,16 @@ from hypothesis import strategies as st
 from hwnas.core.architecture import Architecture
 from hwnas.core.device import Device
 from hwnas.core.errors import HwnasError
+from hwnas.core.mixture import Mixture
+from hwnas.core.outcome import Outcome
+from hwnas.core.proposal import Proposal
 from hwnas.core.setting import Setting
 from hwnas.core.tensor_type import TensorType
 from hwnas.profile.conditions import conditions
 from hwnas.profile.latency import Latency
 from hwnas.profile.stopwatch import Stopwatch, summary, within
 from hwnas.space.nas_bench_201 import NasBench201
+from hwnas.space.replay import relax
 
 QUICK = Stopwatch(replicates=20, seconds=5.0)
 
@@ -171,6 +177,54 @@ def test_the_network_runs_as_the_device_says() -> None:
     finally:
         hook.remove()
     assert seen == {(3, torch.float64, torch.float64, True, True, False, True)}
+
+
+def relaxed(profiler: Latency, shares: dict[str, float], **spend: Any) -> Outcome:
+    """A mixture of these options on every edge, profiled."""
+    _, choices = relax(profiler.setting.space)
+    mixture = Mixture(
+        {n: np.array([shares.get(str(o), 0.0) for o in c.options]) for n, c in choices.items()}
+    )
+    return profiler.complete(Outcome(Proposal(0, mixture, **spend), {"error": 0.5}))
+
+
+def test_a_mixture_has_the_expected_sum_of_its_operations_times(tmp_path: Path) -> None:
+    space = NasBench201(TensorType((3, 16, 16)), 10, cells=1, channels=32)
+    setting = Setting(space, None, Device(), folder=tmp_path)  # type: ignore[arg-type]
+    profiler = Latency(setting)
+    conv, skip = (
+        relaxed(profiler, {op: 1.0}, train=1, score=0, gradient=1)
+        for op in ("nor_conv_3x3", "skip_connect")
+    )
+    both = relaxed(profiler, {"nor_conv_3x3": 0.25, "skip_connect": 0.75}, train=0, score=1)
+    lone = conv.metrics["latency_ms"], skip.metrics["latency_ms"]
+    assert both.metrics["latency_ms"] == pytest.approx(0.25 * lone[0] + 0.75 * lone[1])
+    assert not both.gradients
+    slopes = conv.gradients["latency_ms"]
+    for name, slope in slopes.items():  # of one operation more on this edge, whatever is there
+        np.testing.assert_allclose(slope, skip.gradients["latency_ms"][name])
+    measured = profiler.measure(dense())["latency_ms"]
+    assert 0.5 * measured < lone[0] < 2 * measured
+    assert lone[0] > 1.5 * lone[1]
+
+
+def test_operations_are_timed_once_for_a_search_and_its_continuation(tmp_path: Path) -> None:
+    def expected() -> float:
+        profiler = latency(4)
+        profiler.setting = replace(profiler.setting, folder=tmp_path)
+        spend = {"train": 1, "score": 0, "gradient": 1}
+        return relaxed(profiler, {"nor_conv_3x3": 1.0}, **spend).metrics["latency_ms"]
+
+    before = expected()
+    kept = json.loads((tmp_path / "operator_times.json").read_text())
+    assert 0 < max(kept.values()) <= before <= 10 * sum(kept.values())
+    assert expected() == before
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_what_is_only_trained_is_not_timed() -> None:
+    outcome = relaxed(latency(4), {"skip_connect": 1.0}, train=1, score=0)
+    assert dict(outcome.metrics) == {"error": 0.5}
 
 
 def test_mistakes_are_told_before_anything_runs() -> None:
