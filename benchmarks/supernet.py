@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,16 @@ import numpy as np
 import torch
 from _plain_darts import Plain, Trainer
 
-from hwnas.core import Context, Device, Mixture, Objective, Objectives, Setting, TensorType
+from hwnas.core import (
+    Architecture,
+    Context,
+    Device,
+    Mixture,
+    Objective,
+    Objectives,
+    Setting,
+    TensorType,
+)
 from hwnas.core.strategy import Strategy
 from hwnas.estimate.nn.batches import Batches
 from hwnas.estimate.nn.learner import Learner
@@ -71,6 +81,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "darts, second order": ("darts", "2"),
     "darts, one path, weights": ("darts", "path"),
     "darts, one path, weights and alpha (proxyless)": ("darts", "proxyless"),
+    "darts, one network, beside itself alone": ("darts", "network"),
     "nas_bench_201, first order": ("nas_bench_201", "1"),
     "nas_bench_201, one path, weights": ("nas_bench_201", "path"),
 }
@@ -88,8 +99,8 @@ def ours(row: str, precision: str = "float32", steps: int = STEPS) -> dict[str, 
     space = SPACES[name]()
     shared = estimator(space, precision)
     context = Context(space, _error(), np.random.default_rng(1))
-    if kind == "path":
-        points = paths(space)
+    if kind in ("path", "network"):
+        points = paths(space) if kind == "path" else repeat(same(space))
 
         def step() -> float:
             loss, _ = shared._sharer.step(next(points))
@@ -161,12 +172,16 @@ def paths(space: Any) -> Iterator[Mixture]:
         yield Mixture(weights, active)
 
 
+def same(space: Any) -> Architecture:
+    """A network of the space."""
+    return sample(space, np.random.default_rng(2))
+
+
 def alone(row: str) -> dict[str, Any]:
-    """A stand-alone network of the space, for the memory of one path."""
+    """That network as it is trained alone, for its memory."""
     space = SPACES[ROWS[row][0]]()
-    network = sample(space, np.random.default_rng(2))
     device = Device(threads=THREADS)
-    learner = Learner(build(space, network), Noise(), device, 1, LR)
+    learner = Learner(build(space, same(space)), Noise(), device, 1, LR)
     batches = Batches(Noise(), "train", device, 1, batch=BATCH)
     numbers = iter(range(1000))
     learner.network.train()
@@ -210,7 +225,7 @@ def main() -> None:
     rows = {r["step"]: r for r in known.get("rows", [])}
     for row in sys.argv[1:] or ROWS:
         found: dict[str, Any] = {"step": row}
-        if ROWS[row][1] != "proxyless":
+        if ROWS[row][1] not in ("proxyless", "network"):
             found["plain"] = apart(plain, row)
         found["ours"] = apart(ours, row)
         if "plain" in found:
@@ -218,8 +233,9 @@ def main() -> None:
             exact = [apart(side, row, "float64", 0)["losses"] for side in (plain, ours)]
             found["gap_float64"] = max(abs(a - b) for a, b in zip(*exact, strict=True))
             found["times_faster"] = found["plain"]["seconds"] / found["ours"]["seconds"]
-        if ROWS[row][1] == "path":
+        if ROWS[row][1] == "network":
             found["alone"] = apart(alone, row)
+            found["times_memory"] = found["ours"]["added_mb"] / found["alone"]["added_mb"]
         rows[row] = found
         sys.stdout.write(json.dumps(found) + "\n")
         sys.stdout.flush()
