@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.space import Space
 from hwnas.search._graphs import Network, network
-from hwnas.space.encoding import Encoding
+from hwnas.space.encoding import Encoding, one_hot
 
 Distance = Callable[[Sequence[Architecture]], np.ndarray]
 """From ``m`` networks to their distances from ``n`` known ones, shape ``[m, n]``."""
@@ -47,17 +48,23 @@ class Counts:
             for name, es in ends.items()
         }
 
+        filled: dict[tuple[Hashable, int], tuple[list[int], list[int]]] = {}
+
+        def fill(name: Hashable, count: int) -> tuple[list[int], list[int]]:
+            """The columns that a count reaches, and how far it gets in each."""
+            if (name, count) not in filled:
+                reached = [s for s in spans.get(name, ()) if s[1] < count]
+                shares = [min(count - begin, span) for _, begin, span in reached]
+                filled[name, count] = [column for column, _, _ in reached], shares
+            return filled[name, count]
+
         def distance(architectures: Sequence[Architecture]) -> np.ndarray:
-            shares = np.zeros((len(architectures), len(at)))
-            own = np.zeros(len(architectures))
-            for i, architecture in enumerate(architectures):
-                row = self._counts(architecture)
-                own[i] = sum(row.values())
-                for name, count in row.items():
-                    for column, begin, span in spans.get(name, ()):
-                        if count <= begin:
-                            break
-                        shares[i, column] = min(count - begin, span)
+            found = [self._counts(a) for a in architectures]
+            own = np.array([sum(row.values()) for row in found], float)
+            shares = np.zeros((len(found), len(at)))
+            for share, row in zip(shares, found, strict=True):
+                parts = [fill(name, count) for name, count in row.items()]
+                share[list(chain(*[c for c, _ in parts]))] = list(chain(*[s for _, s in parts]))
             common = shares @ taken.T
             union = own[:, None] + totals - common
             shared = np.divide(common, union, out=np.ones_like(common), where=union > 0)
@@ -85,16 +92,19 @@ class Choices:
         def distance(architectures: Sequence[Architecture]) -> np.ndarray:
             rows = self._encoding([*known, *architectures])
             columns = self._encoding.columns
-            total = np.zeros((len(architectures), len(known)))
-            asked = np.zeros_like(total)
-            for values, column in zip(rows.T, columns, strict=True):
-                a, b = values[len(known) :, None], values[: len(known)]
-                span = max(1, column.size - 1) if column.choice.ordered else 1
-                gap = np.minimum(np.abs(a - b) / span, 1.0)
-                either = ~(np.isnan(a) & np.isnan(b))
-                total += np.where(np.isnan(gap), either, gap)
-                asked += either
-            return np.divide(total, asked, out=np.zeros_like(total), where=asked > 0)
+            absent = np.isnan(rows).astype(float)
+            asked = len(columns) - absent[len(known) :] @ absent[: len(known)].T
+            ordered = np.array([c.choice.ordered for c in columns], bool)
+            labels = [c for c in columns if not c.choice.ordered]
+            total = np.full_like(asked, len(labels))
+            if labels:
+                hot = one_hot(rows[:, ~ordered], labels)  # where both lack the choice they agree
+                total -= hot[len(known) :] @ hot[: len(known)].T
+            for i in np.flatnonzero(ordered):
+                a, b = rows[len(known) :, i, None], rows[: len(known), i]
+                gap = np.abs(a - b) / max(1, columns[i].size - 1)
+                total += np.where(np.isnan(gap), np.isnan(a) != np.isnan(b), gap)
+            return np.asarray(np.divide(total, asked, out=np.zeros_like(total), where=asked > 0))
 
         return distance
 
