@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hwnas.core.outcome import Outcome
+from hwnas.core.strategy import Strategy
 from hwnas.core.tracker import Event
 from hwnas.pipeline.archive import Archive
 from hwnas.pipeline.driver import Driver
@@ -27,7 +28,7 @@ def run(run: Run) -> None:
     def progress() -> None:
         nonlocal written
         done, total = strategy.progress
-        run.record(Event("search", "progress", done, total, values=_figures(archive)))
+        run.record(Event("search", "progress", done, total, values=_figures(archive, strategy)))
         if time.monotonic() - written > _REFRESH:
             _write(run, archive, told)
             written = time.monotonic()
@@ -37,7 +38,7 @@ def run(run: Run) -> None:
             driver = Driver(strategy, estimator, run.search_profilers, archive, store, progress)
             driver.resume()
             done, total = strategy.progress
-            run.record(Event("search", "start", done, total, values=_figures(archive)))
+            run.record(Event("search", "start", done, total, values=_figures(archive, strategy)))
             driver.run()
             told["diagnostics"] = _thinned(store.diagnostics())
             told["warnings"] = list(strategy.warnings)
@@ -51,7 +52,9 @@ def run(run: Run) -> None:
     run.record(Event("search", "end", message=f"{len(archive.trials)} trials{failed}: {found}"))
 
 
-def _figures(archive: Archive) -> dict[str, Any]:
+def _figures(archive: Archive, strategy: Strategy) -> dict[str, Any]:
+    if not archive.trials:  # there may be many steps before the first one
+        return dict(strategy.diagnostics)
     figures: dict[str, Any] = {
         "hypervolume": archive.share,
         "front": len(archive.front),
