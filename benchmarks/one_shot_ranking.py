@@ -1,0 +1,114 @@
+"""How well scores with shared or generated weights rank networks, on Fashion-MNIST.
+
+Random networks of NAS-Bench-201 are trained alone, and then scored by each way of sharing weights;
+Kendall's tau-b of both validation errors. Reads the images in ``HWNAS_DATA``; writes
+``benchmarks/results/one_shot_ranking.json``. Stand-alone scores that are there already are used
+again; names as arguments measure only these.
+"""
+
+import json
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _nas_bench_201 import TABLE
+from scipy.stats import kendalltau
+
+from hwnas.core import Architecture, Context, Device, Objective, Objectives, Setting
+from hwnas.core.registry import create
+from hwnas.profile.conditions import conditions
+from hwnas.space.moves import sample
+from hwnas.space.nas_bench_201 import NasBench201
+
+IMAGES = TABLE.with_name("fashion_mnist_10k_2k.npz")
+RESULT = Path(__file__).parent / "results" / "one_shot_ranking.json"
+NETWORKS, EPOCHS, WORKERS = 60, 10, 2
+STEPS = {"one_shot": 2500, "one_shot, uniform": 2500, "smash": 2500, "ghn": 2500}
+# Strategy and estimator.
+WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "one_shot": ({"name": "one_shot"}, {"name": "shared"}),
+    "one_shot, uniform": ({"name": "one_shot", "sampling": "uniform"}, {"name": "shared"}),
+    "smash": ({"name": "smash"}, {"name": "hypernet", "kind": "smash"}),
+    "ghn": ({"name": "ghn"}, {"name": "hypernet", "kind": "ghn"}),
+}
+
+
+def setting() -> Setting:
+    """Fashion-MNIST, three cells of 8 channels, one thread."""
+    task = create("tasks", {"name": "fashion_mnist", "file": str(IMAGES)}, "task")
+    space = NasBench201(task.input, task.outputs, cells=1, channels=8)
+    return Setting(space, task, Device(threads=1), seed=1)
+
+
+def context(given: Setting) -> Context:
+    """The error alone; its generator draws the networks, and what is trained."""
+    error = Objectives([Objective(given.task.metrics[0])])
+    return Context(given.space, error, np.random.default_rng(1))
+
+
+def networks(given: Setting) -> list[Architecture]:
+    """Distinct random ones."""
+    rng = np.random.default_rng(0)
+    found: dict[Architecture, None] = {}
+    while len(found) < NETWORKS:
+        found[sample(given.space, rng)] = None
+    return list(found)
+
+
+def errors(given: Setting, estimator: Any, of: list[Architecture], **spend: Any) -> list[float]:
+    """Validation errors as the estimator tells them."""
+    about = context(given)
+    proposals = [about.propose(network, **spend) for network in of]
+    outcomes = {o.proposal.id: o for o in estimator.estimate(proposals)}
+    return [outcomes[p.id].metrics["error"] for p in proposals]
+
+
+def alone(number: int) -> float:
+    """Of one network trained from scratch."""
+    given = setting()
+    estimator = create("estimators", {"name": "train", "epochs": EPOCHS}, "estimator", given)
+    return errors(given, estimator, [networks(given)[number]], train=EPOCHS)[0]
+
+
+def shared(way: str) -> dict[str, Any]:
+    """Of all, with the weights of one model."""
+    given = setting()
+    strategy_config, estimator_config = WAYS[way]
+    steps = STEPS[way]
+    estimator = create("estimators", {**estimator_config, "horizon": steps}, "estimator", given)
+    strategy = create("strategies", {**strategy_config, "steps": steps}, "search", context(given))
+    started = time.perf_counter()
+    while strategy.progress[0] < steps:
+        strategy.tell(list(estimator.estimate(strategy.ask(1))))
+    trained = time.perf_counter() - started
+    found = errors(given, estimator, networks(given), train=0)
+    return {"steps": steps, "seconds_of_training": trained, "errors": found}
+
+
+def main() -> None:
+    """Train, score, compare and write."""
+    if not IMAGES.exists():
+        sys.stderr.write(f"{IMAGES} is absent: set HWNAS_DATA to the folder that holds it.\n")
+        return
+    known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    about = {"networks": NETWORKS, "epochs": EPOCHS}
+    with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
+        if any(known.get(name) != value for name, value in about.items()):
+            known = {**about, "alone": list(pool.map(alone, range(NETWORKS)))}
+            RESULT.write_text(json.dumps(known) + "\n")
+        names = sys.argv[1:] or list(WAYS)
+        ways = known.setdefault("ways", {})
+        for name, found in zip(names, pool.map(shared, names), strict=True):
+            tau = float(kendalltau(known["alone"], found["errors"]).statistic)
+            ways[name] = {"tau": tau, **found}
+            sys.stdout.write(f"{name:20} tau {tau:.3f}, {found['seconds_of_training']:.0f} s\n")
+            sys.stdout.flush()
+            RESULT.write_text(json.dumps(known | {"conditions": conditions()}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
