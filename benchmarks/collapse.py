@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _nas_bench_201 import TABLE, rows
+from _nas_bench_201 import ROOT, TABLE, rows
+from _pages import fill
 
 from hwnas.core import Context, Device, Objective, Objectives, Setting
 from hwnas.estimate.shared import Shared
@@ -27,8 +28,9 @@ from hwnas.search.gradient.darts import Darts
 from hwnas.space.nas_bench_201 import NasBench201
 from hwnas.task.digits import Digits
 from hwnas.task.task import Split, SplitName
+from hwnas.track.diagnostics_picture import diagnostics_picture
 
-SEEDS, STEPS, WATCH, LR, NOISE, WORKERS = 3, 450, 15, 0.02, 0.4, 2
+SEEDS, STEPS, WATCH, LR, NOISE, WORKERS = 4, 900, 20, 0.02, 0.4, 2
 SPACE = {"cells": 3, "channels": 8}
 BATCH, WEIGHTS_LR = 32, 0.025
 RESULT = Path(__file__).parent / "results" / "collapse.json"
@@ -65,7 +67,7 @@ def search(job: tuple[int, float]) -> dict[str, Any]:
         strategy.tell([outcome])
         step = strategy.progress[0]
         for warning in strategy.warnings if step < STEPS else ():
-            warned.setdefault(warning.split(".")[0], step)
+            warned.setdefault(" ".join(warning.split()[:3]), step)
         if strategy._descents[0].resting and rested is None:
             rested = told[-1]["step"]
         if rested is None and step % WATCH == 0 and step > len(told) * WATCH:
@@ -97,6 +99,33 @@ def main() -> None:
             sys.stdout.flush()
     about = {"steps": STEPS, "watch": WATCH, "lr": LR, "noise": NOISE, **SPACE}
     RESULT.write_text(json.dumps({**about, "conditions": conditions(), "searches": found}) + "\n")
+    page(found)
+
+
+def page(searches: list[dict[str, Any]]) -> None:
+    """The table and the picture of the documentation."""
+    to_the_end, early = ([s for s in searches if bool(s["stop"]) is way] for way in (False, True))
+    lines = [
+        [
+            str(a["seed"]),
+            f"{a['skips']} of 6, {a['cifar10_test']:.2f} %",
+            f"{min(a['warned_at'].values()) if a['warned_at'] else ''}",
+            f"{b['stopped_at'] or ''}",
+            f"{b['skips']} of 6, {b['cifar10_test']:.2f} %",
+        ]
+        for a, b in zip(to_the_end, early, strict=True)
+    ]
+    head = [
+        "seed",
+        f"after {STEPS} steps: skips, test accuracy",
+        "warned at",
+        "stopped at",
+        "with the stop: skips, test accuracy",
+    ]
+    fill("docs/weight-sharing.md", "collapse", head, lines)
+    worst = max(to_the_end, key=lambda s: s["skips"])
+    told = [(t["step"], {n: v for n, v in t.items() if n != "step"}) for t in worst["told"]]
+    diagnostics_picture(told, "darts", ROOT / "docs" / "collapse.png", "step")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ again; names as arguments measure only these.
 import json
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from _nas_bench_201 import TABLE
+from _pages import fill
 from scipy.stats import kendalltau
 
 from hwnas.core import Architecture, Context, Device, Objective, Objectives, Setting
@@ -108,6 +110,17 @@ def main() -> None:
             sys.stdout.write(f"{name:20} tau {tau:.3f}, {found['seconds_of_training']:.0f} s\n")
             sys.stdout.flush()
             RESULT.write_text(json.dumps(known | {"conditions": conditions()}) + "\n")
+    page(known)
+
+
+def page(result: Mapping[str, Any]) -> None:
+    """The table of the documentation."""
+    head = ["strategy", "tau", "steps", "seconds of training"]
+    lines = [
+        [f"`{n}`", f"{w['tau']:.2f}", str(w["steps"]), f"{w['seconds_of_training']:.0f}"]
+        for n, w in result["ways"].items()
+    ]
+    fill("docs/weight-sharing.md", "ranking", head, lines)
 
 
 if __name__ == "__main__":

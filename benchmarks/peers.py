@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from _nas_bench_201 import ROOT, SPACE, TABLE, fitting, pipeline, say
+from _pages import fill
 from _peers import PEERS
 
 from hwnas.core import Context, Metric, Objective, Objectives
@@ -158,10 +159,8 @@ def readme(rows: list[dict[str, Any]]) -> None:
     """Write the table between its marks in the README: the best of the first pair first."""
     first = [row for row in rows if row["pair"] == next(iter(PAIRS))]
     other = {row["name"]: row for row in rows if row["pair"] == list(PAIRS)[1]}
-    lines = [
-        "| strategy | at 50 | at 100 | at 200 | at 500 | p over random | second pair | p |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    head = ["strategy", "at 50", "at 100", "at 200", "at 500", "p over random", "second pair", "p"]
+    lines = []
     for row in sorted(first, key=lambda row: -row["mean"][100]):
         name = f"*{row['name']}*" if row["peer"] else f"`{row['name']}`"
         cells = [name, *(f"{row['mean'][n]:.4f}" if n in row["mean"] else "" for n in AT)]
@@ -171,11 +170,8 @@ def readme(rows: list[dict[str, Any]]) -> None:
         cells += (
             ["", ""] if twin is None else [f"{twin['mean'][int(last)]:.4f}", _p(twin, int(last))]
         )
-        lines.append(f"| {' | '.join(cells)} |")
-    path = ROOT / "README.md"
-    begin, end = "<!-- peers -->\n", "<!-- end of peers -->"
-    before, rest = path.read_text().split(begin)
-    path.write_text(before + begin + "\n".join(lines) + "\n" + end + rest.split(end)[1])
+        lines.append(cells)
+    fill("README.md", "peers", head, lines)
 
 
 def _p(row: Mapping[str, Any], at: int) -> str:

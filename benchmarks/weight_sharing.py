@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _pages import fill
 
 from hwnas.core import (
     Architecture,
@@ -249,6 +250,23 @@ def main() -> None:
     about = {"seconds": SECONDS, "epochs": EPOCHS, "workers": WORKERS, "scored": SCORED}
     result = {**about, "rows": table, "searches": searches, "conditions": conditions()}
     RESULT.write_text(json.dumps(result) + "\n")
+    page(result)
+
+
+def page(result: Mapping[str, Any]) -> None:
+    """The table of the documentation."""
+    lines = []
+    for row in result["rows"]:
+        those = [s for s in result["searches"] if s["name"] == row["name"]]
+        steps, trained = (
+            f"{np.median(values):.0f}"
+            for values in ([s["steps"] for s in those], [len(s["trained"]) for s in those])
+        )
+        p = "" if row["p"] is None else f"{row['p']:.0e}"
+        spread = f"{row['mean']:.3f} ± {row['std']:.3f}"
+        lines.append([f"`{row['name']}`", spread, p, steps, trained])
+    head = ["strategy", "hypervolume", "p over random", "steps", "trained from scratch"]
+    fill("docs/weight-sharing.md", "clock", head, lines)
 
 
 if __name__ == "__main__":

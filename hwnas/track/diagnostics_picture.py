@@ -11,9 +11,15 @@ _COLOURS = ("#0b7285", "#c92a2a", "#f59f00", "#5f3dc4", "#2b8a3e")
 
 
 def diagnostics_picture(
-    diagnostics: Sequence[tuple[int, Mapping[str, float]]], name: str, path: Path
+    diagnostics: Sequence[tuple[int, Mapping[str, float]]],
+    name: str,
+    path: Path,
+    over: str = "proposal",
 ) -> None:
-    """Write a PNG of all numbers, one line each; those above 1 as shares of their largest."""
+    """Write a PNG of all numbers, one line each; those above 1 as shares of their largest.
+
+    They are drawn over the number that comes with them, which is that of a proposal.
+    """
     figure, axes = canvas(height=3.2)
     names = list(dict.fromkeys(n for _, numbers in diagnostics for n in numbers))
     for i, metric in enumerate(names):
@@ -28,5 +34,5 @@ def diagnostics_picture(
             lw=1.8,
             label=label,
         )
-    axes.set_xlabel("proposal")
+    axes.set_xlabel(over)
     finish(figure, axes, f"{name}: how the search went", path)
