@@ -26,6 +26,8 @@ class Shared(OneModel):
     false one of order 1 is that of the training loss, from the pass of the step itself (SNAS).
     Networks are scored with the shared weights after their batch-norm statistics are measured on
     ``recalibrate`` batches. The learning rate falls along a cosine over ``horizon`` steps.
+    ``batch``, ``lr`` and ``weight_decay`` are the task's unless given; more of the latter keeps
+    gradient searches from collapsing (Zela et al. 2020, section 5).
     """
 
     paper = "Bender et al. 2018, One-shot architecture search; Pham et al. 2018, arXiv:1802.03268"
@@ -38,6 +40,7 @@ class Shared(OneModel):
         horizon: int = 500,
         batch: int | None = None,
         lr: float | None = None,
+        weight_decay: float | None = None,
         recalibrate: int = 8,
         bilevel: bool = True,
     ) -> None:
@@ -47,13 +50,13 @@ class Shared(OneModel):
                 f"estimator: horizon ({horizon}) and recalibrate ({recalibrate}) must be at"
                 " least 1."
             )
-        positive(batch=batch, lr=lr)
+        positive(batch=batch, lr=lr, weight_decay=weight_decay)
         from hwnas.estimate.nn.compute import settle
         from hwnas.estimate.nn.sharer import Sharer
 
         settle(setting.device)
         self._bilevel = bilevel
-        self._model = self._sharer = Sharer(setting, horizon, batch, lr, recalibrate)
+        self._model = self._sharer = Sharer(setting, horizon, batch, lr, weight_decay, recalibrate)
 
     def _estimate(self, proposal: Proposal) -> Outcome:
         sharer, point = self._sharer, proposal.point

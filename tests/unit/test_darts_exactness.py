@@ -20,6 +20,7 @@ from hwnas.estimate.nn.batches import Batches
 from hwnas.estimate.shared import Shared
 from hwnas.search.gradient.darts import Darts
 from hwnas.space.darts import Darts as DartsSpace
+from hwnas.space.moves import sample
 from hwnas.space.nas_bench_201 import NasBench201
 from hwnas.space.nas_bench_macro import NasBenchMacro
 from hwnas.space.nn.supernet import Supernet
@@ -167,3 +168,22 @@ def test_the_orders_differ() -> None:
         for n, g in second.alpha_gradients[0].items()
     )
     assert gap > 1e-3
+
+
+def test_weight_decay_is_an_option() -> None:
+    space = SPACES["nas_bench_201"]
+    context = Context(space, Objectives([Objective(TASK.metrics[0])]), np.random.default_rng(0))
+    proposal = context.propose(sample(space, np.random.default_rng(0)), train=1, score=0)
+
+    def after(decay: float | None) -> tuple[Tensor, Tensor]:
+        estimator = Shared(Setting(space, TASK, DOUBLE), horizon=HORIZON, weight_decay=decay, lr=LR)
+        stem = next(estimator._sharer.supernet.parameters())
+        before = stem.detach().clone()
+        list(estimator.estimate([proposal]))
+        return before, stem.detach()
+
+    begin, task = after(None)
+    _, more = after(DECAY + 0.5)
+    rate = LR * 0.5 * (1 + math.cos(math.pi / (HORIZON + 1)))
+    torch.testing.assert_close(task - more, rate * 0.5 * begin)
+    assert torch.equal(after(DECAY)[1], task)

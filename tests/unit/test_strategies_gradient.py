@@ -329,6 +329,14 @@ def test_early_stopping_returns_to_where_it_was_flat(monkeypatch: pytest.MonkeyP
     assert descent.parameters["c"].tolist() == [1.0, 1.0]
 
 
+def test_a_single_large_eigenvalue_does_not_stop_a_search() -> None:
+    descent = Descent({"c": np.zeros(2)}, {"error": 1.0}, 0.1, (0.5, 0.999), RNG(0))
+    descent.eigenvalues = [1.0, 2.0, 1.5, 0.5, 3.0, 1.0]
+    assert descent.growth(3) == 1.0  # though the last but one is 1.5 times any before
+    assert descent.growth(1) == pytest.approx(1 / 3)
+    assert descent.growth(4) == 0.0
+
+
 def test_a_search_that_rests_ends_early() -> None:
     strategy = Darts(context(), steps=1000, watch=2, stop=0.75, patience=1)
     for descent in strategy._descents:

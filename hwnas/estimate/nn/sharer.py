@@ -30,7 +30,13 @@ class Sharer:
     """A supernet trained by SGD with momentum, on whatever points it is given."""
 
     def __init__(
-        self, setting: Setting, horizon: int, batch: int | None, lr: float | None, recalibrate: int
+        self,
+        setting: Setting,
+        horizon: int,
+        batch: int | None,
+        lr: float | None,
+        weight_decay: float | None,
+        recalibrate: int,
     ) -> None:
         task, device = setting.task, setting.device
         self._task = task
@@ -38,7 +44,7 @@ class Sharer:
         self._horizon = horizon
         self._recalibrate = recalibrate
         self._momentum = task.recipe.momentum
-        self._decay = task.recipe.weight_decay
+        self._decay = task.recipe.weight_decay if weight_decay is None else weight_decay
         self._clip = _CLIP if task.recipe.clip is None else task.recipe.clip
         self._schedule = Schedule(lr or task.recipe.lr, warmup=0.0)
         self._train = Batches(task, "train", device, setting.seed, batch=batch)

@@ -47,8 +47,8 @@ class Descent:
     def measure(self, gradient: Parameters, stop: float, patience: int) -> bool:
         """Hear of the gradient there; whether the eigenvalue is known with it.
 
-        If it has grown to more than 1 / ``stop`` of what it was ``patience`` measurements before,
-        the parameters return to those of then, and rest.
+        If its mean has grown to more than 1 / ``stop`` of what it was ``patience`` measurements
+        before, the parameters return to those of then, and rest.
         """
         value = self.curvature.learn(np.concatenate([gradient[n] for n in self.parameters]))
         if value is None:
@@ -61,10 +61,11 @@ class Descent:
         return True
 
     def growth(self, patience: int) -> float:
-        """The eigenvalue over that ``patience`` measurements before, 0 if there is none."""
-        if len(self.eigenvalues) <= patience or self.eigenvalues[-1 - patience] <= 0:
+        """The mean of the last ``patience`` eigenvalues over that of as many before, or 0."""
+        recent, before = self.eigenvalues[-patience:], self.eigenvalues[-2 * patience : -patience]
+        if len(before) < patience or sum(before) <= 0:
             return 0.0
-        return self.eigenvalues[-1] / self.eigenvalues[-1 - patience]
+        return sum(recent) / sum(before)
 
     def state_dict(self) -> dict[str, Any]:
         """All of it but the wish."""

@@ -36,10 +36,10 @@ class Gradient(Strategy):
     many networks. ``preference`` is one vector instead.
 
     Every ``watch`` steps the largest eigenvalue of the Hessian of the validation loss in the
-    parameters is measured (0: never). Where it has grown to more than 1 / ``stop`` of what it was
-    ``patience`` measurements before, the parameters return to those of then and rest (0: never).
-    This is the early stopping of Zela et al. 2020, Understanding and robustifying differentiable
-    architecture search, arXiv:1909.09656, section 4.3, where they are 0.75 and 5.
+    parameters is measured (0: never). Where its mean over ``patience`` measurements has grown to
+    more than 1 / ``stop`` of that over as many before, the parameters return to those of then and
+    rest (0: never). This is the early stopping of Zela et al. 2020, Understanding and robustifying
+    differentiable architecture search, arXiv:1909.09656, section 4.3, where they are 0.75 and 5.
 
     Authors write :meth:`_propose`, and the others below it where they differ from a softmax.
     """

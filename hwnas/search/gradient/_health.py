@@ -48,7 +48,8 @@ def collapsed(diagnostics: Mapping[str, float]) -> Iterator[str]:
         yield (
             f"Skip-connections lead in {share:.0%} of the choices. Unless the preference asks"
             " for them, as they cost nothing, the search collapses: stop early (search: {watch:"
-            " N, stop: 0.75}), or score whole networks with the shared weights (one_shot)."
+            " N, stop: 0.75}), let the weights decay more (estimator: {weight_decay: 0.003}), or"
+            " score whole networks with the shared weights (one_shot)."
         )
 
 
