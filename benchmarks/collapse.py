@@ -30,7 +30,7 @@ from hwnas.task.digits import Digits
 from hwnas.task.task import Split, SplitName
 from hwnas.track.diagnostics_picture import diagnostics_picture
 
-SEEDS, STEPS, WATCH, LR, NOISE, WORKERS = 4, 900, 10, 0.02, 0.4, 2
+SEEDS, STEPS, WATCH, LR, NOISE, WORKERS = 2, 600, 10, 0.02, 0.4, 2
 SPACE = {"cells": 3, "channels": 8}
 BATCH, WEIGHTS_LR = 32, 0.025
 RESULT = Path(__file__).parent / "results" / "collapse.json"
