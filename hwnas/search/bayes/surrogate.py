@@ -8,6 +8,7 @@ import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
+from hwnas.core.proposal import Proposal
 from hwnas.search._averaging import Members, Posterior, weigh
 from hwnas.search._candidates import Score
 from hwnas.search._modelled import Modelled, Predict, stacked
@@ -97,6 +98,12 @@ class Surrogate(Modelled):
         while ceil(_GROWTH * stage + 1) <= told:
             stage = ceil(_GROWTH * stage + 1)
         return stage
+
+    def _chosen(self, asked: Sequence[Proposal]) -> Proposal | None:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, user_api="blas"):  # on such small matrices more take longer
+            return super()._chosen(asked)
 
     def _best(self, score: Score) -> Architecture | None:
         return self._climbed(score, self._searches, self._exchanges)
