@@ -22,12 +22,10 @@ def inner_strategy(
     """
     given = config or {"name": "random"}
     strategy: Strategy = create("strategies", given, "search.strategy", context.inner())
-    needs = sorted(
-        strategy.required.intersection(strategy.required if refused is None else refused)
-    )
+    needs = strategy.required if refused is None else strategy.required.intersection(refused)
     if needs:
         raise HwnasError(
-            f"search.strategy: {why}, but this strategy needs {', '.join(needs)}.",
+            f"search.strategy: {why}, but this strategy needs {', '.join(sorted(needs))}.",
             "Take one that proposes new networks, such as random or nsga2.",
         )
     return strategy

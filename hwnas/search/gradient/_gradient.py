@@ -66,8 +66,8 @@ class Gradient(Strategy):
         above(0, lr=lr)
         if stop and not watch:
             raise HwnasError("search.watch: must be at least 1 if stop is given, got 0.")
-        graph, self._choices = relax(context.space)
-        self._skips = options_of(graph, Identity)
+        self._graph, self._choices = relax(context.space)
+        self._skips = options_of(self._graph, Identity)
         self._barred: Mapping[str, Collection[int]] = {}  # from the network taken in the end
         self._steps = steps
         self._weight_decay = weight_decay

@@ -8,7 +8,7 @@ from hwnas.core.proposal import Proposal
 from hwnas.graph.ops.zero import Zero
 from hwnas.search.gradient._descent import Descent
 from hwnas.search.gradient._gradient import Gradient
-from hwnas.space.replay import options_of, relax
+from hwnas.space.replay import options_of
 
 
 class Darts(Gradient):
@@ -45,7 +45,7 @@ class Darts(Gradient):
         )
         self._order = order
         if not zeros:
-            self._barred = options_of(relax(context.space)[0], Zero)
+            self._barred = options_of(self._graph, Zero)
 
     @property
     def required(self) -> frozenset[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil, inf, log, sqrt
 from typing import Any
@@ -17,6 +16,7 @@ from hwnas.core.preference import Preference
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
 from hwnas.search._options import at_least, within
+from hwnas.search.tree._node import Node, Statistics
 from hwnas.search.tree._values import Code, count, decoded, drawn, encoded, fits
 from hwnas.space.moves import walk
 
@@ -75,7 +75,7 @@ class MCTS(Strategy):
         self._widening = widening
         self._alpha = alpha
         self._preference = Preference(context.objectives)
-        self._root = _Node()
+        self._root = Node()
         self._trials: list[dict[str, Value]] = []
         self._codes: list[list[Code]] = []
         self._metrics: list[dict[str, float] | None] = []  # None while pending, or failed
@@ -98,7 +98,7 @@ class MCTS(Strategy):
         def decide(choice: Choice) -> Value:
             nonlocal node, related
             value = self._answer(choice, node, related, rewards)
-            node = node.children.get(value) or _Node()
+            node = node.children.get(value) or Node()
             related = self._closer(related, choice.name, value)
             return value
 
@@ -112,7 +112,7 @@ class MCTS(Strategy):
         def follow(choice: Choice) -> Value:
             value = decide(choice)
             path[-1].size = count(choice)
-            path.append(path[-1].children.setdefault(value, _Node()))
+            path.append(path[-1].children.setdefault(value, Node()))
             codes.append(encoded(choice, value))
             return value
 
@@ -148,9 +148,9 @@ class MCTS(Strategy):
         return weights
 
     def _answer(
-        self, choice: Choice, node: _Node, related: Mapping[int, float], rewards: Sequence[float]
+        self, choice: Choice, node: Node, related: Mapping[int, float], rewards: Sequence[float]
     ) -> Value:
-        statistics = _Statistics()
+        statistics = Statistics()
         for row, weight in related.items():
             if choice.name in self._trials[row]:
                 statistics.add(self._trials[row][choice.name], weight, rewards[row])
@@ -163,7 +163,7 @@ class MCTS(Strategy):
             span = self._best([h for h in halves if any(map(node.leads_on, h))], statistics)
         return span[0]
 
-    def _best(self, groups: Sequence[Sequence[Value]], statistics: _Statistics) -> Sequence[Value]:
+    def _best(self, groups: Sequence[Sequence[Value]], statistics: Statistics) -> Sequence[Value]:
         """The group of values with the greatest upper confidence bound."""
         visits = [sum(statistics.visits[v] for v in group) for group in groups]
         totals = [sum(statistics.totals[v] for v in group) for group in groups]
@@ -178,7 +178,7 @@ class MCTS(Strategy):
         best = [g for g, bound in zip(groups, bounds, strict=True) if bound == max(bounds)]
         return best[self.context.rng.integers(len(best))]
 
-    def _candidates(self, choice: Choice, node: _Node, statistics: _Statistics) -> list[Value]:
+    def _candidates(self, choice: Choice, node: Node, statistics: Statistics) -> list[Value]:
         """The children that lead on and, where there is room for another child, new values."""
         tried = [value for value in node.children if node.leads_on(value)]
         room = ceil(self._widening * max(1, node.visits) ** self._alpha)
@@ -186,7 +186,7 @@ class MCTS(Strategy):
             return tried
         return tried + self._untried(choice, node, statistics)
 
-    def _untried(self, choice: Choice, node: _Node, statistics: _Statistics) -> list[Value]:
+    def _untried(self, choice: Choice, node: Node, statistics: Statistics) -> list[Value]:
         """All new values, or of many those known from related nodes and some drawn at random."""
         size = count(choice)
         if size <= max(_LISTED, 2 * len(node.children)):
@@ -224,32 +224,3 @@ class MCTS(Strategy):
                 self._preference.observe(metrics)
                 self._metrics[-1] = metrics
         self._rows = {id: row for row, id in enumerate(state["ids"])}
-
-
-class _Node:
-    """What was asked for after the same answers; a leaf has no more choices and is exhausted."""
-
-    __slots__ = ("children", "exhausted", "size", "visits")
-
-    def __init__(self) -> None:
-        self.children: dict[Value, _Node] = {}
-        self.size = 0  # values of its choice
-        self.visits = 0
-        self.exhausted = False
-
-    def leads_on(self, value: Value) -> bool:
-        """Whether anything below a value was not asked for yet."""
-        return value not in self.children or not self.children[value].exhausted
-
-
-class _Statistics:
-    """Per value of a choice the weights of the trials that took it, and their rewards."""
-
-    def __init__(self) -> None:
-        self.visits: defaultdict[Value, float] = defaultdict(float)
-        self.totals: defaultdict[Value, float] = defaultdict(float)
-
-    def add(self, value: Value, weight: float, reward: float) -> None:
-        """One trial more."""
-        self.visits[value] += weight
-        self.totals[value] += weight * reward
