@@ -14,7 +14,7 @@ _ROWS = 3  # of choices of one kind that have different options
 
 def overview(folder: Path) -> None:
     """Print size, choices and the range of costs, and say where the picture is."""
-    from hwnas.pipeline.files import read_json
+    from hwnas.core.files import read_json
 
     data = read_json(folder / "space.json")
     console = Console(highlight=False)

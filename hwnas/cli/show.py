@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def collect(folder: Path) -> dict[str, Any]:
     """``front.json`` with the winners, each with its promised and delivered metrics."""
-    from hwnas.pipeline.files import read_json
+    from hwnas.core.files import read_json
 
     data: dict[str, Any] = read_json(folder / "front.json")
     data["winners"] = []

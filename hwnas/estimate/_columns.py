@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hwnas.core.errors import HwnasError
+from hwnas.core.files import whole
 
 ROWS, ABOUT = "architecture", "about"
 
@@ -23,14 +24,11 @@ def write(
     columns: Mapping[str, np.ndarray],
     about: Mapping[str, Any],
 ) -> None:
-    """Write a table under a temporary name, then rename."""
+    """Write a table, whole or not at all."""
     rows = np.array([text.encode() for text in architectures])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
     arrays: dict[str, Any] = {ROWS: rows, ABOUT: np.array(json.dumps(about).encode()), **columns}
-    with partial.open("wb") as file:
+    with whole(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    partial.replace(path)
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

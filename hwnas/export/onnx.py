@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ import numpy as np
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import HwnasError
 from hwnas.core.exporter import Artifact, Exporter
+from hwnas.core.files import whole
 from hwnas.core.space import Space
 from hwnas.space import replay
 
@@ -72,12 +72,10 @@ class Onnx(Exporter):
         """
         start = time.perf_counter()
         network = load(self.space, architecture, weights)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
+        with whole(path) as partial:
             try:
                 with _quiet():
-                    self._write(network, temporary)
+                    self._write(network, partial)
             except Exception as error:
                 other = next(name for name in _OPSETS if name != self.exporter)
                 reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
@@ -86,9 +84,6 @@ class Onnx(Exporter):
                     f" {self.opset}: {reason}",
                     f"Try the other one (export.exporter: {other}) or another export.opset.",
                 ) from error
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
         return Artifact(path, path.stat().st_size, time.perf_counter() - start)
 
     def _write(self, network: Network, path: Path) -> None:

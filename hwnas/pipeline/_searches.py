@@ -7,10 +7,10 @@ from itertools import accumulate
 from pathlib import Path
 
 from hwnas.core.errors import HwnasError
+from hwnas.core.files import read_json, write_json
 from hwnas.pipeline.archive import Archive
 from hwnas.pipeline.config import Pipeline
 from hwnas.pipeline.driver import Driver
-from hwnas.pipeline.files import read_json, write_json
 from hwnas.pipeline.price import Price, prices
 from hwnas.pipeline.run import Run
 from hwnas.track.store import Store

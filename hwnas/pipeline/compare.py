@@ -10,12 +10,12 @@ import numpy as np
 
 from hwnas.core.device import cores
 from hwnas.core.errors import HwnasError
+from hwnas.core.files import read_json, write_json
 from hwnas.core.objective import Objectives
 from hwnas.core.pareto import front, hypervolume
 from hwnas.core.tracker import Event
 from hwnas.pipeline._searches import SAME, searches, sibling
 from hwnas.pipeline.config import Pipeline
-from hwnas.pipeline.files import read_json, write_json
 from hwnas.pipeline.ranking import ranking, sampled
 from hwnas.pipeline.run import Run
 from hwnas.pipeline.stages import space as space_stage

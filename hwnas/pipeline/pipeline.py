@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from hwnas.core.errors import HwnasError
+from hwnas.core.files import digest, read_json, write, write_json
 from hwnas.core.tracker import Event
 from hwnas.pipeline.config import read
-from hwnas.pipeline.files import digest, read_json, write, write_json
 from hwnas.pipeline.run import STAGES, Run
 
 _RESULT = {

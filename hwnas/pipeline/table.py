@@ -15,6 +15,7 @@ import numpy as np
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import FAILURES, HwnasError
 from hwnas.core.estimator import Estimator
+from hwnas.core.files import digest
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.core.tracker import Event
@@ -23,7 +24,6 @@ from hwnas.graph.fingerprint import fingerprint
 from hwnas.pipeline._table_columns import about, learnt, measured
 from hwnas.pipeline._table_training import Training
 from hwnas.pipeline.config import Pipeline
-from hwnas.pipeline.files import digest
 from hwnas.pipeline.run import Run
 from hwnas.space.moves import every, size
 from hwnas.space.replay import build

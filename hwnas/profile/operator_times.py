@@ -1,9 +1,9 @@
 """How long single operations take on a device."""
 
-import json
 from pathlib import Path
 
 from hwnas.core.device import Device
+from hwnas.core.files import read_json, write_json
 from hwnas.core.tensor_type import TensorType
 from hwnas.graph.op import Op
 from hwnas.profile.runner import operation, threads
@@ -24,7 +24,7 @@ class OperatorTimes:
         self._path = path
         self._known: dict[str, float] = {}
         if path is not None and path.exists():
-            self._known = json.loads(path.read_text())
+            self._known = read_json(path)
 
     def __call__(self, op: Op, *inputs: TensorType) -> float:
         """Milliseconds for a batch of the device, with random weights."""
@@ -33,13 +33,6 @@ class OperatorTimes:
             with threads(self._device.threads):
                 timing = self._stopwatch.time(operation(op, inputs, self._device))
             self._known[name] = timing.median
-            self._keep()
+            if self._path is not None:
+                write_json(self._path, self._known)
         return self._known[name]
-
-    def _keep(self) -> None:
-        if self._path is None:
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(".partial")
-        partial.write_text(json.dumps(self._known, indent=1))
-        partial.replace(self._path)

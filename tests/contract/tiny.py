@@ -84,12 +84,20 @@ class Search:
 
 def fits(parts: Combination, folder: Path) -> str:
     """Empty if the parts fit together, the reason if they do not."""
-    folder.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         Search(parts, folder)
     except HwnasError as error:
         return error.message
     return ""
+
+
+def quick(strategy: str, estimator: str, folder: Path) -> Combination | None:
+    """They in one of the quick spaces where they fit, turn about; None if there is none."""
+    every = [Combination(strategy, space, estimator) for space in QUICK]
+    first = every[0].seed % len(every)
+    fitting = (c for c in every[first:] + every[:first] if not fits(c, folder / c.space))
+    return next(fitting, None)
 
 
 def finish(parts: Combination, folder: Path) -> tuple[list[Row], list[tuple[int, float]]]:

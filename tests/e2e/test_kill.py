@@ -19,6 +19,7 @@ def _compare(tmp_path: Path, name: str, kills: int, evaluations: int) -> None:
     assert trials(broken) == trials(whole)
 
 
+@pytest.mark.slow
 def test_three_kills_change_nothing(tmp_path: Path) -> None:
     _compare(tmp_path, "nsga2", kills=3, evaluations=40)
 

@@ -124,6 +124,7 @@ _RESULTS = {
 }
 
 
+@pytest.mark.slow
 def test_stages_one_by_one(tmp_path: Path) -> None:
     path = _pipeline(tmp_path)
     for stage in STAGES:

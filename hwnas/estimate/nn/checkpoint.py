@@ -10,15 +10,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hwnas.core.errors import HwnasError
+from hwnas.core.files import whole
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write ``tensors`` and JSON ``facts`` under a temporary name, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    """Write ``tensors`` and JSON ``facts``, whole or not at all."""
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    save_file(plain, partial, metadata={"facts": json.dumps(facts)})
-    partial.replace(path)
+    with whole(path) as partial:
+        save_file(plain, partial, metadata={"facts": json.dumps(facts)})
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -7,13 +7,13 @@ import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import FAILURES, HwnasError
+from hwnas.core.files import read_json, write_json
 from hwnas.core.tracker import Event
 from hwnas.estimate.nn import checkpoint
 from hwnas.estimate.nn.batches import Batches
 from hwnas.estimate.nn.compute import derive, settle
 from hwnas.estimate.nn.learner import Learner
 from hwnas.export.select import shortlist
-from hwnas.pipeline.files import read_json, write_json
 from hwnas.pipeline.run import Run
 from hwnas.space.replay import build
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import HwnasError
+from hwnas.core.files import read_json, write, write_json
 from hwnas.core.tracker import Event
 from hwnas.export.select import select
 from hwnas.export.verify import verify
 from hwnas.graph.draw import draw
-from hwnas.pipeline.files import read_json, write, write_json
 from hwnas.pipeline.run import Run
 from hwnas.profile.stopwatch import Stopwatch
 from hwnas.space.replay import build

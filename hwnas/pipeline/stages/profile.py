@@ -2,8 +2,8 @@
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import FAILURES
+from hwnas.core.files import read_json, write_json
 from hwnas.core.tracker import Event
-from hwnas.pipeline.files import read_json, write_json
 from hwnas.pipeline.run import Run
 from hwnas.profile.conditions import conditions
 

@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from hwnas.core.files import read_json, write_json
 from hwnas.core.outcome import Outcome
 from hwnas.core.strategy import Strategy
 from hwnas.core.tracker import Event
 from hwnas.pipeline.archive import Archive
 from hwnas.pipeline.driver import Driver
-from hwnas.pipeline.files import read_json, write_json
 from hwnas.pipeline.run import Run
 from hwnas.track.store import Store
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import FAILURES
+from hwnas.core.files import write, write_json
 from hwnas.core.tracker import Event
 from hwnas.graph.draw import draw
-from hwnas.pipeline.files import write, write_json
 from hwnas.pipeline.run import Run
 from hwnas.space.moves import choices, sample, size
 from hwnas.space.replay import build

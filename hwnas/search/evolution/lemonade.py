@@ -7,12 +7,12 @@ import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.core.errors import FAILURES, HwnasError
-from hwnas.core.objective import Objectives
+from hwnas.core.errors import HwnasError
 from hwnas.core.outcome import Outcome
 from hwnas.core.pareto import fronts
 from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
+from hwnas.search._costs import Costs
 from hwnas.search._density import draw, log_density
 from hwnas.search._options import above, at_least
 from hwnas.search._seen import Seen
@@ -71,7 +71,7 @@ class Lemonade(Strategy):
         self._accepted = accepted
         self._density = density
         self._bandwidth = bandwidth
-        self._cheap = Objectives([o for o in context.objectives if o.metric.cheap])
+        self._known = Costs(context)
         self._begun = 0  # random networks
         self._population: list[Told] = []
         self._queue: list[tuple[Architecture, int | None]] = []  # accepted, and their parents
@@ -148,7 +148,7 @@ class Lemonade(Strategy):
         cheap = np.array([o.metric.cheap for o in objectives])
         values, _ = table(self._population)
         births = values[parents]
-        births[:, cheap] = costs * [o.sign for o in self._cheap]
+        births[:, cheap] = costs * [o.sign for o in self._known.cheap]
         dear = values[:, ~cheap]
         best = ~_dominated(dear, dear)[parents]
         kept = ~_dominated(births, births) & (best | ~_dominated(births, values, equal=True))
@@ -164,15 +164,14 @@ class Lemonade(Strategy):
 
     def _known_costs(self) -> np.ndarray:
         """Cheap values of the front, shape ``[n, n_cheap]``."""
-        return np.array([[t.metrics[o.name] for o in self._cheap] for t in self._population])
+        return np.array([[t.metrics[o.name] for o in self._known.cheap] for t in self._population])
 
     def _costs(self, architecture: Architecture) -> tuple[np.ndarray, float]:
         """Its cheap values, shape ``[n_cheap]``, and by how much they pass their limits."""
-        try:
-            found = self.context.costs(architecture)
-        except FAILURES:  # not to be trained while there are others: that may fail as well
-            return np.full(len(self._cheap), np.nan), np.inf
-        return np.array([found[o.name] for o in self._cheap]), self._cheap.violation(found)
+        cheap, found = self._known.cheap, self._known(architecture)
+        if found is None:  # not to be trained while there are others: that may fail as well
+            return np.full(len(cheap), np.nan), np.inf
+        return np.array([found[o.name] for o in cheap]), cheap.violation(found)
 
     def _tell(self, outcome: Outcome) -> None:
         pool = [*self._population, Told.of(outcome, self.context.objectives)]

@@ -1,19 +1,31 @@
-"""The files of a run folder: written whole or not at all."""
+"""Files that are written whole or not at all."""
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hwnas.core.errors import HwnasError
 
 
-def write(path: Path, text: str) -> None:
-    """Write under a temporary name, then rename."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary name to write to, which becomes ``path`` unless the block raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write(path: Path, text: str) -> None:
+    """``text``, whole or not at all."""
+    with whole(path) as partial:
+        partial.write_text(text)
 
 
 def write_json(path: Path, data: Any) -> None:
