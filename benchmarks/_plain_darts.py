@@ -16,6 +16,7 @@ from hwnas.graph.depthwise import Depthwise
 from hwnas.graph.graph import INPUT
 from hwnas.graph.ops.mix import Mix
 from hwnas.graph.ops.sum import Sum
+from hwnas.graph.pointwise import Pointwise
 from hwnas.space.nn.network import module_name
 from hwnas.space.nn.supernet import Supernet
 
@@ -82,7 +83,7 @@ def _plain(module: nn.Module) -> nn.Module:
     """A copy with torch's own convolutions."""
     twin = deepcopy(module)
     for part in twin.modules():
-        if isinstance(part, Depthwise):
+        if isinstance(part, (Depthwise, Pointwise)):
             part.__class__ = nn.Conv2d  # the same parameters, torch's own passes
     return twin
 

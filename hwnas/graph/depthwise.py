@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hwnas.graph.trained_here import trained_here
+
 _backward = torch.ops.aten.convolution_backward
 
 
@@ -13,19 +15,23 @@ class Depthwise(nn.Conv2d):
     """A ``torch.nn.Conv2d`` of one filter a channel; the same values and gradients.
 
     On the CPU torch's own backward pass takes up to ten times the forward pass, if filters are
-    dilated or larger than 3x3. With stride 1 the gradient in the input is a forward pass with the
-    filters turned round; that in the filters is a convolution of the input by the output's
-    gradient (benchmarks/supernet.py).
+    dilated or larger than 3x3, and fifty times if they have a stride as well. With stride 1 the
+    gradient in the input is a forward pass with the filters turned round; that in the filters is a
+    convolution of the input by the output's gradient (benchmarks/supernet.py).
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """Shape ``[batch, channels, height, width]``."""
-        height, width = self.kernel_size
-        fast = height == width > 1 and height % 2 and self.stride == (1, 1) and self.bias is None
-        traced = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[no-untyped-call,attr-defined]
-        if not fast or traced or input.device.type != "cpu" or not torch.is_grad_enabled():
+        (height, width), (down, right) = self.kernel_size, self.stride
+        dilation, padding = self.dilation[0], self.dilation[0] * (height - 1) // 2
+        plain = self.bias is None and self.padding == (padding, padding) and height % 2
+        # Filters whose taps are a multiple of the stride apart read only what lies on its grid.
+        fast = height == width > 1 and down == right and (down == 1 or dilation % down == 0)
+        if not (plain and fast and trained_here(input)):
             return super().forward(input)
-        result: Tensor = _Depthwise.apply(input, self.weight, self.dilation[0])
+        if down > 1:
+            input, dilation = input[:, :, ::down, ::down], dilation // down
+        result: Tensor = _Depthwise.apply(input, self.weight, dilation)
         return result
 
 
@@ -35,6 +41,8 @@ class _Depthwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, w: Tensor, dilation: int) -> Tensor:
         ctx.save_for_backward(x, w)
+        ctx.save_for_forward(x, w)
+        ctx.set_materialize_grads(False)
         ctx.dilation = dilation
         return _convolved(x, w, dilation)
 
@@ -43,30 +51,19 @@ class _Depthwise(torch.autograd.Function):
         x, w = ctx.saved_tensors
         gx = gw = None
         if ctx.needs_input_grad[0]:
-            gx = _Depthwise.apply(g, w.flip(2, 3), ctx.dilation)
+            gx = _convolved(g, w.flip(2, 3), ctx.dilation)
         if ctx.needs_input_grad[1]:
-            gw = _InFilters.apply(x, g, w.shape[2], ctx.dilation)
+            gw = _in_filters(x, g, w.shape[2], ctx.dilation)
         return gx, gw, None
 
-
-class _InFilters(torch.autograd.Function):
-    """The gradient in the filters, itself linear in the input and in the output's gradient."""
-
     @staticmethod
-    def forward(ctx: Any, x: Tensor, g: Tensor, k: int, dilation: int) -> Tensor:
-        ctx.save_for_backward(x, g)
-        ctx.dilation = dilation
-        return _in_filters(x, g, k, dilation)
-
-    @staticmethod
-    def backward(ctx: Any, w: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        x, g = ctx.saved_tensors
-        gx = gg = None
-        if ctx.needs_input_grad[0]:
-            gx = _Depthwise.apply(g, w.flip(2, 3), ctx.dilation)
-        if ctx.needs_input_grad[1]:
-            gg = _Depthwise.apply(x, w, ctx.dilation)
-        return gx, gg, None, None
+    def jvp(ctx: Any, tx: Tensor | None, tw: Tensor | None, _: None) -> Tensor | None:
+        x, w = ctx.saved_tensors
+        moved = None if tx is None else _Depthwise.apply(tx, w, ctx.dilation)
+        if tw is None:
+            return moved
+        turned: Tensor = _Depthwise.apply(x, tw, ctx.dilation)
+        return turned if moved is None else moved + turned
 
 
 def _convolved(x: Tensor, w: Tensor, dilation: int) -> Tensor:

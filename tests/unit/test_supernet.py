@@ -242,3 +242,17 @@ def test_other_mistakes_of_a_space_author() -> None:
 def test_an_architecture_that_is_not_of_the_space(picks: dict[str, str], message: str) -> None:
     with pytest.raises(HwnasError, match=message):
         build(NasBench201(IMAGE, 5, cells=1, channels=2), Architecture(picks))
+
+
+def test_what_options_begin_with_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = NasBench201(IMAGE, 10, cells=1, channels=2)
+    net = Supernet(space)
+    done: list[int] = []
+    relu = torch.nn.ReLU.forward
+    monkeypatch.setattr(
+        torch.nn.ReLU, "forward", lambda self, x: done.append(id(x)) or relu(self, x)
+    )
+    weights = {name: torch.full((5,), 0.2) for name in net.choices}
+    net(torch.zeros(2, 3, 8, 8), weights, {name: tuple(range(5)) for name in net.choices})
+    # Three states in each of three cells, two ReLUs in each reduction, one at the end.
+    assert len(done) == 3 * 3 + 2 * 2 + 1

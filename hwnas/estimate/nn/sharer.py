@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.func import functional_call
 
 from hwnas.core.architecture import Architecture
@@ -133,32 +134,69 @@ class Sharer:
         """
         self.supernet.train()
         mixture = {name: w.requires_grad_() for name, w in self._mixture(point).items()}
+        wanted = list(mixture.values())
         active = self.supernet.active(point)
+        # Where they are detached no gradient of theirs is computed.
+        weights = [p.detach() for p in self._parameters]
         if order == 2:
-            parameters = self._unrolled(mixture, active)
-        else:  # detached, so that no gradient of theirs is computed
-            constants = (p.detach() for p in self._parameters)
-            parameters = dict(zip(self._names, constants, strict=True))
+            weights = self._stepped(mixture, active)
+            wanted += weights
         x, y = self._valid.training(self.spent.steps)
-        with drawing(self._device, self._seed, self.spent.steps, order):
-            outputs = functional_call(self.supernet, parameters, (x, mixture, active))
-        loss = self._task.loss(outputs, y)
-        found = torch.autograd.grad(loss, list(mixture.values()), allow_unused=True)
+        loss = self._task.loss(self._outputs(weights, mixture, active, x, order), y)
+        every = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
+        found, slopes = every[: len(mixture)], every[len(mixture) :]
+        if order == 2:
+            cross = self._cross(mixture, active, slopes)
+            found = tuple(torch._foreach_sub(found, cross, alpha=self._rate))
         return loss.item(), _numpy(mixture, found)
 
-    def _unrolled(self, mixture: Mapping[str, Tensor], active: Active) -> dict[str, Tensor]:
-        """The weights after one virtual step, as a differentiable function of the mixture."""
+    def _outputs(
+        self,
+        parameters: Sequence[Tensor],
+        mixture: Mapping[str, Tensor],
+        active: Active,
+        x: Tensor,
+        *draw: int,
+    ) -> Tensor:
+        """Those with other weights than the supernet's own."""
+        named = dict(zip(self._names, parameters, strict=True))
+        with drawing(self._device, self._seed, self.spent.steps, *draw):
+            outputs: Tensor = functional_call(self.supernet, named, (x, mixture, active))
+        return outputs
+
+    def _stepped(self, mixture: Mapping[str, Tensor], active: Active) -> list[Tensor]:
+        """The weights after one virtual step on the next training batch."""
         x, y = self._train.training(self.spent.steps)
-        with drawing(self._device, self._seed, self.spent.steps):
-            loss = self._task.loss(self.supernet(x, mixture, active), y)
-        found = torch.autograd.grad(
-            loss, self._parameters, create_graph=True, materialize_grads=True
+        held = {name: w.detach() for name, w in mixture.items()}
+        loss = self._task.loss(self._outputs(self._parameters, held, active, x), y)
+        found = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
+        with torch.no_grad():
+            steps = zip(self._parameters, self._momenta, found, strict=True)
+            return [
+                (w - self._rate * (self._momentum * m + g + self._decay * w)).requires_grad_()
+                for w, m, g in steps
+            ]
+
+    def _cross(
+        self, mixture: Mapping[str, Tensor], active: Active, along: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
+        """d/d mixture of <d training loss / d weights, along>: backwards through a tangent.
+
+        Other than the finite differences of DARTS (equation 8) this does not meet the kinks of
+        ReLUs, and takes the memory of two networks.
+        """
+        x, y = self._train.training(self.spent.steps)
+        with forward_ad.dual_level():
+            pairs = zip(self._parameters, along, strict=True)
+            duals = [forward_ad.make_dual(w.detach(), v) for w, v in pairs]
+            outputs, tangent = forward_ad.unpack_dual(self._outputs(duals, mixture, active, x))
+        assert tangent is not None
+        loss = self._task.loss(outputs, y)
+        (slope,) = torch.autograd.grad(loss, outputs, create_graph=True)
+        wanted = list(mixture.values())
+        return torch.autograd.grad(
+            (slope * tangent).sum(), wanted, allow_unused=True, materialize_grads=True
         )
-        steps = zip(self._names, self._parameters, self._momenta, found, strict=True)
-        return {
-            name: w - self._rate * (self._momentum * momentum + gradient + self._decay * w)
-            for name, w, momentum, gradient in steps
-        }
 
     @torch.no_grad()
     def score(self, point: Point, limit: int | None) -> dict[str, float]:

@@ -36,6 +36,8 @@ class AuxiliaryHead(Op):
         """A ``torch.nn.Sequential``."""
         from torch import nn
 
+        from hwnas.graph.norm import Norm
+
         channels, height, width = image(self, inputs[0])
         window = (min(5, height), min(5, width))
         left = ((height - window[0]) // 3 + 1, (width - window[1]) // 3 + 1)
@@ -43,10 +45,10 @@ class AuxiliaryHead(Op):
             nn.ReLU(),
             nn.AvgPool2d(window, 3),
             nn.Conv2d(channels, self.width, 1, bias=False),
-            nn.BatchNorm2d(self.width),
+            Norm(self.width),
             nn.ReLU(),
             nn.Conv2d(self.width, self.hidden, left, bias=False),
-            nn.BatchNorm2d(self.hidden),
+            Norm(self.hidden),
             nn.ReLU(),
             nn.Flatten(),
             nn.Linear(self.hidden, self.outputs),

@@ -28,9 +28,9 @@ class BatchNorm(Op):
 
     def module(self, *inputs: TensorType) -> nn.Module:
         """A ``torch.nn.BatchNorm2d``."""
-        from torch import nn
+        from hwnas.graph.norm import Norm
 
-        return nn.BatchNorm2d(inputs[0].shape[0], affine=self.affine)
+        return Norm(inputs[0].shape[0], affine=self.affine)
 
     @property
     def label(self) -> str:

@@ -65,12 +65,18 @@ class Conv(Filters):
         from torch import nn
 
         from hwnas.graph.depthwise import Depthwise
+        from hwnas.graph.pointwise import Pointwise
 
         channels = inputs[0].shape[0]
         out = self.filters(channels)
         both = gcd(channels, out)
         groups = next(g for g in range(min(self.groups, both), 0, -1) if both % g == 0)
-        kind = Depthwise if self.depthwise and out == channels else nn.Conv2d
+        single = self._kernel == self._stride == (1, 1)
+        kind: type[nn.Conv2d] = nn.Conv2d
+        if self.depthwise and out == channels:
+            kind = Depthwise
+        elif single and groups == 1 and not self.depthwise:
+            kind = Pointwise
         return kind(
             channels,
             out,

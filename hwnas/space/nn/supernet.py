@@ -1,6 +1,7 @@
 """All networks of a space in one, sharing weights."""
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
 
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from hwnas.core.mixture import Mixture
 from hwnas.core.space import Space
 from hwnas.graph.graph import INPUT, Node
 from hwnas.graph.op import Op
+from hwnas.graph.ops.activation import Activation
 from hwnas.graph.ops.mix import Mix
 from hwnas.graph.ops.sequence import Sequence
 from hwnas.graph.ops.sum import Sum
@@ -73,11 +75,22 @@ class Supernet(nn.Module):
                 gates = [node.inputs[i].gates for i in taken]
                 values[node.id] = _summed(inputs, gates, weights)
             else:
-                values[node.id] = self.ops[module_name(node.weights)](*inputs)
+                values[node.id] = self._applied(node, inputs, values)
             del inputs
             for id in dead:
                 del values[id]
         return values[self.graph.output.id]
+
+    def _applied(self, node: Node, inputs: list[Tensor], values: dict[str, Tensor]) -> Tensor:
+        """Its result; what it begins with is done once for all that begin so on the same input."""
+        module, begun = self.ops[module_name(node.weights)], _begun(node)
+        if not begun:
+            result: Tensor = module(*inputs)
+            return result
+        first, *rest = module.children()
+        if begun not in values:
+            values[begun] = first(*inputs)
+        return reduce(lambda x, part: part(x), rest, values[begun])
 
     def _plan(self, active: Active) -> list[_Step]:
         """The nodes that active options need, in topological order."""
@@ -121,12 +134,26 @@ def _zero(op: Op | None) -> bool:
 
 def _freeing(steps: list[tuple[Node, tuple[int, ...]]], output: str) -> list[_Step]:
     """Each step with the values that nobody reads after it."""
-    last = {node.inputs[i].id: node.id for node, taken in steps for i in taken}
+    last = {id: node.id for node, taken in steps for id in _read(node, taken)}
     plan = []
     for node, taken in steps:
-        read = dict.fromkeys(node.inputs[i].id for i in taken)
-        plan.append((node, taken, tuple(i for i in read if last[i] == node.id and i != output)))
+        dead = (id for id in _read(node, taken) if last[id] == node.id and id != output)
+        plan.append((node, taken, tuple(dead)))
     return plan
+
+
+def _read(node: Node, taken: tuple[int, ...]) -> Iterable[str]:
+    """The values that it reads, each once."""
+    begun = _begun(node)
+    return dict.fromkeys([*(node.inputs[i].id for i in taken), *([begun] if begun else ())])
+
+
+def _begun(node: Node) -> str:
+    """The name of its input behind the activation that it begins with, if it does."""
+    op = node.op
+    if not isinstance(op, Sequence) or not isinstance(op.ops[0], Activation):
+        return ""
+    return f"{op.ops[0]!r} of {node.inputs[0].id}"
 
 
 def _mixed(

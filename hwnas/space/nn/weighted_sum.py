@@ -22,6 +22,8 @@ class _WeightedSum(torch.autograd.Function):
     def forward(ctx: Any, weights: Tensor, *terms: Tensor) -> Tensor:
         ctx.mixes = ctx.needs_input_grad[0]
         ctx.save_for_backward(weights, *(terms if ctx.mixes else ()))
+        ctx.save_for_forward(weights)
+        ctx.set_materialize_grads(False)
         result = terms[0] * weights[0]
         for term, weight in zip(terms[1:], weights[1:], strict=True):
             result.addcmul_(term, weight)
@@ -33,6 +35,12 @@ class _WeightedSum(torch.autograd.Function):
         mixed = torch.stack([_dot(g, term) for term in terms]) if ctx.mixes else None
         wanted = zip(weights, ctx.needs_input_grad[1:], strict=True)
         return mixed, *(g * weight if needed else None for weight, needed in wanted)
+
+    @staticmethod
+    def jvp(ctx: Any, moved: None, *tangents: Tensor) -> Tensor:
+        assert moved is None, "the weights of a mixture have no tangent"
+        (weights,) = ctx.saved_tensors
+        return weighted_sum(weights, tangents)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

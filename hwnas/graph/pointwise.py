@@ -1,0 +1,23 @@
+"""Convolution of single pixels with a faster training pass on the CPU."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hwnas.graph.trained_here import trained_here
+
+
+class Pointwise(nn.Conv2d):
+    """A ``torch.nn.Conv2d`` of 1x1 filters and stride 1; the same values and gradients.
+
+    Channels that lie side by side in memory are the rows of a matrix, and its products with the
+    filters cost a half to a third of what convolutions of few channels do, most of it in the
+    backward pass (benchmarks/supernet.py).
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Shape ``[batch, channels, height, width]``."""
+        if not trained_here(input) or not input.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(input)
+        rows = functional.linear(input.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
+        return rows.permute(0, 3, 1, 2)

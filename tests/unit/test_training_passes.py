@@ -1,0 +1,130 @@
+"""Convolutions and norms with training passes of their own: torch's values, gradients, tangents."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.func import functional_call
+
+from hwnas.graph import depthwise
+from hwnas.graph.depthwise import Depthwise
+from hwnas.graph.norm import Norm
+from hwnas.graph.pointwise import Pointwise
+
+FILTERS = [(1, 1, 1), (3, 1, 1), (3, 1, 2), (5, 1, 1), (5, 1, 2), (7, 1, 1), (3, 2, 1), (3, 2, 2)]
+FILTERS += [(5, 2, 4), (5, 2, 3)]
+Kinds = tuple[Callable[[], nn.Module], Callable[[], nn.Module]]
+
+
+def _depthwise(kernel: int, stride: int, dilation: int) -> Kinds:
+    padding = dilation * (kernel - 1) // 2
+    settings = (4, 4, kernel, stride, padding, dilation, 4, False)
+    return lambda: Depthwise(*settings), lambda: nn.Conv2d(*settings)
+
+
+PAIRS: dict[str, Kinds] = {
+    **{f"depthwise {k}x{k} /{s} d{d}": _depthwise(k, s, d) for k, s, d in FILTERS},
+    "depthwise unpadded": (
+        lambda: Depthwise(4, 4, 3, groups=4, bias=False),
+        lambda: nn.Conv2d(4, 4, 3, groups=4, bias=False),
+    ),
+    "depthwise with bias": (
+        lambda: Depthwise(4, 4, 3, padding=1, groups=4),
+        lambda: nn.Conv2d(4, 4, 3, padding=1, groups=4),
+    ),
+    "pointwise": (
+        lambda: Pointwise(4, 6, 1, bias=False),
+        lambda: nn.Conv2d(4, 6, 1, bias=False),
+    ),
+    "pointwise with bias": (lambda: Pointwise(4, 6, 1), lambda: nn.Conv2d(4, 6, 1)),
+    "norm": (lambda: Norm(4), lambda: nn.BatchNorm2d(4)),
+    "norm without weights": (
+        lambda: Norm(4, affine=False),
+        lambda: nn.BatchNorm2d(4, affine=False),
+    ),
+}
+
+
+def twins(name: str) -> tuple[nn.Module, nn.Module]:
+    torch.manual_seed(0)
+    ours, theirs = (kind().double() for kind in PAIRS[name])
+    for parameter in ours.parameters():
+        nn.init.uniform_(parameter, 0.5, 1.5)
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs
+
+
+def images(size: tuple[int, int], channels_last: bool) -> Tensor:
+    x = torch.linspace(-1, 1, 3 * 4 * size[0] * size[1], dtype=torch.float64)
+    x = (9 * x).sin().reshape(3, 4, *size)
+    return x.contiguous(memory_format=torch.channels_last) if channels_last else x
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("size", [(8, 8), (7, 5)])
+@pytest.mark.parametrize("name", PAIRS)
+def test_values_and_gradients(name: str, size: tuple[int, int], channels_last: bool) -> None:
+    results = []
+    for module in twins(name):
+        x = images(size, channels_last).requires_grad_()
+        y = module(x)
+        wanted = [x, *module.parameters()]
+        first = torch.autograd.grad((y**3).sum(), wanted, create_graph=True)
+        again = torch.autograd.grad(sum((g**2).sum() for g in first), wanted)
+        results.append([y, *first, *again, *module.buffers()])
+    for mine, known in zip(*results, strict=True):
+        torch.testing.assert_close(mine, known)
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("name", PAIRS)
+def test_tangents_and_their_gradients(name: str, channels_last: bool) -> None:
+    """Against the derivative of torch's gradient: that of torch's tangent of a norm is wrong."""
+    ours, theirs = twins(name)
+    x = images((8, 8), channels_last).requires_grad_()
+    weights = {n: p.detach() for n, p in ours.named_parameters()}
+    along = {n: torch.rand_like(p) for n, p in weights.items()}
+    v = torch.rand_like(x)
+    with forward_ad.dual_level():
+        duals = {n: forward_ad.make_dual(p, along[n]) for n, p in weights.items()}
+        y = functional_call(ours, duals, (forward_ad.make_dual(x * 1, v),))
+        value, tangent = forward_ad.unpack_dual(y)
+    (mine,) = torch.autograd.grad((value**2 * tangent).sum(), x)
+
+    y = theirs(x)
+    moved = torch.autograd.grad((y**3).sum() / 3, [x, *theirs.parameters()], create_graph=True)
+    both = [v, *(along[n] for n, _ in theirs.named_parameters())]
+    known = sum((g * t).sum() for g, t in zip(moved, both, strict=True))
+    torch.testing.assert_close((value**2 * tangent).sum(), known)
+    torch.testing.assert_close(mine, torch.autograd.grad(known, x)[0])
+
+
+@pytest.mark.parametrize("module", [nn.BatchNorm2d(3).double(), Norm(3).double()])
+def test_in_evaluation_norms_are_torchs(module: Any) -> None:
+    module.running_mean.fill_(0.5)
+    module.eval()
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(images((4, 4), True)[:, :3], torch.ones(3, 3, 4, 4).double())
+        value, tangent = forward_ad.unpack_dual(module(dual))
+    torch.testing.assert_close(tangent, torch.full_like(tangent, (1 + 1e-5) ** -0.5))
+    torch.testing.assert_close(value, (images((4, 4), True)[:, :3] - 0.5) * (1 + 1e-5) ** -0.5)
+
+
+def test_only_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No gradient of the filters is computed where none is wanted."""
+    monkeypatch.setattr(depthwise, "_in_filters", lambda *_: pytest.fail("computed"))
+    conv = Depthwise(2, 2, 3, padding=1, groups=2, bias=False)
+    conv.weight.requires_grad_(requires_grad=False)
+    x = torch.randn(1, 2, 4, 4, requires_grad=True)
+    conv(x).sum().backward()
+    assert x.grad is not None
+
+
+def test_a_network_is_written_down_with_plain_convolutions() -> None:
+    conv = Pointwise(4, 6, 1)
+    traced = torch.jit.trace(conv, images((4, 4), True).float())
+    assert "aten::_convolution" in str(traced.inlined_graph)
+    assert "linear" not in str(traced.inlined_graph)
