@@ -12,11 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwnas.graph.depthwise import Depthwise
 from hwnas.graph.graph import INPUT
 from hwnas.graph.ops.mix import Mix
 from hwnas.graph.ops.sum import Sum
-from hwnas.graph.pointwise import Pointwise
 from hwnas.space.nn.network import module_name
 from hwnas.space.nn.supernet import Supernet
 
@@ -80,11 +78,16 @@ class Plain(nn.Module):
 
 
 def _plain(module: nn.Module) -> nn.Module:
-    """A copy with torch's own convolutions."""
-    twin = deepcopy(module)
+    """A copy with torch's own convolutions and norms, in NCHW.
+
+    Weights that lie channels last would make torch compute everything so.
+    """
+    twin = deepcopy(module).to(memory_format=torch.contiguous_format)
     for part in twin.modules():
-        if isinstance(part, (Depthwise, Pointwise)):
+        if isinstance(part, nn.Conv2d):
             part.__class__ = nn.Conv2d  # the same parameters, torch's own passes
+        elif isinstance(part, nn.BatchNorm2d):
+            part.__class__ = nn.BatchNorm2d
     return twin
 
 
