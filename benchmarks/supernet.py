@@ -2,13 +2,14 @@
 
 Both sides of a row begin with the same weights and see the same data; the losses of the first steps
 are compared, in double precision. Every side is a process of its own, with ``THREADS`` threads,
-for its peak memory; sides take turns. Writes ``benchmarks/results/supernet.json``; ``rows`` as arguments measure
-these only.
+for its peak memory; sides take turns. Writes ``benchmarks/results/supernet.json``; ``rows`` as
+arguments measure these only.
 """
 
 import json
 import math
 import resource
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -46,7 +47,8 @@ from hwnas.space.replay import build, relax
 from hwnas.task.classification import Classification
 from hwnas.task.task import Split, SplitName
 
-BATCH, THREADS, LOSSES, STEPS = 16, 2, 2, 3
+BATCH, THREADS, LOSSES = 16, 2, 2
+STEPS, PATHS = 3, 20  # that are timed, of mixtures and of paths, which differ
 ROUNDS = 2  # of each side in turn, as the machine's speed changes
 LR, ALPHA_LR, HORIZON = 0.025, 3e-4, 1000
 RESULT = Path(__file__).parent / "results" / "supernet.json"
@@ -93,8 +95,8 @@ def estimator(space: Any, precision: Any) -> Shared:
     return Shared(setting, horizon=HORIZON, batch=BATCH, lr=LR)
 
 
-def ours(row: str, precision: str = "float32", steps: int = STEPS) -> dict[str, Any]:
-    """Losses of the first steps, then the least seconds of a step and the peak memory."""
+def ours(row: str, precision: str, steps: int) -> dict[str, Any]:
+    """Losses of the first steps, then the seconds of the next ones and the peak memory."""
     name, kind = ROWS[row]
     space = SPACES[name]()
     shared = estimator(space, precision)
@@ -126,14 +128,14 @@ def ours(row: str, precision: str = "float32", steps: int = STEPS) -> dict[str, 
     return timed(search, steps)
 
 
-def plain(row: str, precision: str = "float32", steps: int = STEPS) -> dict[str, Any]:
+def plain(row: str, precision: str, steps: int) -> dict[str, Any]:
     """The same of the reference."""
     name, kind = ROWS[row]
     space = SPACES[name]()
     sharer = estimator(space, precision)._sharer  # for its data and its weights
     trainer = Trainer(Plain(sharer.supernet), LR, ALPHA_LR, Noise.recipe.weight_decay)
     data = [
-        [(x.contiguous(), y) for x, y in map(source.training, range(STEPS + LOSSES + 2))]
+        [(x.contiguous(), y) for x, y in map(source.training, range(PATHS))]
         for source in (sharer._train, sharer._valid)
     ]
     trainer.net.to(data[0][0][0].dtype)
@@ -151,7 +153,7 @@ def plain(row: str, precision: str = "float32", steps: int = STEPS) -> dict[str,
         return trainer.step(train[t], rate(t), valid[t + 1], train[t + 1], order, rate(t + 1))
 
     def step() -> float:
-        t = next(numbers)
+        t = next(numbers) % PATHS
         active = next(points).active
         return trainer.descend(data[0][t], rate(t), {n: taken[0] for n, taken in active.items()})
 
@@ -177,19 +179,19 @@ def same(space: Any) -> Architecture:
     return sample(space, np.random.default_rng(2))
 
 
-def alone(row: str) -> dict[str, Any]:
+def alone(row: str, precision: str, steps: int) -> dict[str, Any]:
     """That network as it is trained alone, for its memory."""
     space = SPACES[ROWS[row][0]]()
-    device = Device(threads=THREADS)
+    device = Device(threads=THREADS, precision=precision)
     learner = Learner(build(space, same(space)), Noise(), device, 1, LR)
     batches = Batches(Noise(), "train", device, 1, batch=BATCH)
     numbers = iter(range(1000))
     learner.network.train()
-    return timed(lambda: float(learner._step(*batches.training(next(numbers)))), STEPS)
+    return timed(lambda: float(learner._step(*batches.training(next(numbers)))), steps)
 
 
 def timed(step: Callable[[], Any], steps: int) -> dict[str, Any]:
-    """Losses of the first steps, the fastest of those after, and what they added to memory."""
+    """Losses of the first steps, the seconds of those after, and what they added to memory."""
     torch.set_num_threads(THREADS)
     before = resident()
     losses = [step() for _ in range(LOSSES)]
@@ -201,7 +203,7 @@ def timed(step: Callable[[], Any], steps: int) -> dict[str, Any]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "losses": losses,
-        "seconds": min(seconds) if seconds else None,
+        "seconds": seconds,
         "peak_mb": peak,
         "added_mb": peak - before,
     }
@@ -220,30 +222,33 @@ def apart(side: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any
 
 
 def main() -> None:
-    """Measure and write."""
-    known = json.loads(RESULT.read_text()) if RESULT.exists() and sys.argv[1:] else {}
+    """Measure and write, row by row."""
+    known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     rows = {r["step"]: r for r in known.get("rows", [])}
     for row in sys.argv[1:] or ROWS:
+        kind = ROWS[row][1]
+        sides = {"proxyless": [ours], "network": [alone, ours]}.get(kind, [plain, ours])
+        steps = STEPS if kind in ("1", "2") else PATHS
         found: dict[str, Any] = {"step": row}
-        sides = [ours] if ROWS[row][1] in ("proxyless", "network") else [plain, ours]
         for side in sides * ROUNDS:
-            measured, name = apart(side, row), side.__name__
-            best = found.setdefault(name, measured)
-            found[name] = min(best, measured, key=lambda of: of["seconds"])
-        if "plain" in found:
+            measured = apart(side, row, "float32", steps)
+            measured["seconds"] += found.get(side.__name__, {"seconds": []})["seconds"]
+            found[side.__name__] = measured
+        for side in sides:
+            found[side.__name__]["seconds"] = statistics.median(found[side.__name__]["seconds"])
+        if plain in sides:
             # Single precision makes deep networks of small batches part within steps.
-            exact = [apart(side, row, "float64", 0)["losses"] for side in (plain, ours)]
+            exact = [apart(side, row, "float64", 0)["losses"] for side in sides]
             found["gap_float64"] = max(abs(a - b) for a, b in zip(*exact, strict=True))
             found["times_faster"] = found["plain"]["seconds"] / found["ours"]["seconds"]
-        if ROWS[row][1] == "network":
-            found["alone"] = apart(alone, row)
+        if alone in sides:
             found["times_memory"] = found["ours"]["added_mb"] / found["alone"]["added_mb"]
         rows[row] = found
+        told = {"threads": THREADS, "batch": BATCH, "plain": "NCHW", "ours": "channels_last"}
+        result = {**told, "rows": list(rows.values()), "conditions": conditions()}
+        RESULT.write_text(json.dumps(result, indent=2) + "\n")
         sys.stdout.write(json.dumps(found) + "\n")
         sys.stdout.flush()
-    told = {"threads": THREADS, "batch": BATCH, "plain": "NCHW", "ours": "channels_last"}
-    result = {**told, "rows": list(rows.values()), "conditions": conditions()}
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def _error() -> Objectives:

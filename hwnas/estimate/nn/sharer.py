@@ -143,7 +143,7 @@ class Sharer:
             wanted += weights
         x, y = self._valid.training(self.spent.steps)
         loss = self._task.loss(self._outputs(weights, mixture, active, x, order), y)
-        every = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
+        every = torch.autograd.grad(loss, wanted, materialize_grads=True)
         found, slopes = every[: len(mixture)], every[len(mixture) :]
         if order == 2:
             cross = self._cross(mixture, active, slopes)
@@ -193,10 +193,8 @@ class Sharer:
         assert tangent is not None
         loss = self._task.loss(outputs, y)
         (slope,) = torch.autograd.grad(loss, outputs, create_graph=True)
-        wanted = list(mixture.values())
-        return torch.autograd.grad(
-            (slope * tangent).sum(), wanted, allow_unused=True, materialize_grads=True
-        )
+        moved = (slope * tangent).sum()
+        return torch.autograd.grad(moved, list(mixture.values()), materialize_grads=True)
 
     @torch.no_grad()
     def score(self, point: Point, limit: int | None) -> dict[str, float]:

@@ -11,7 +11,7 @@ def weighted_sum(weights: Tensor, terms: Sequence[Tensor]) -> Tensor:
     """The sum of ``weights[i] * terms[i]``, of one shape each; in one pass over each term.
 
     Nothing is kept for the backward pass but the terms, and they only if the weights want a
-    gradient. It can be differentiated twice.
+    gradient.
     """
     result: Tensor = _WeightedSum.apply(weights, *terms)
     return result
@@ -37,10 +37,11 @@ class _WeightedSum(torch.autograd.Function):
         return mixed, *(g * weight if needed else None for weight, needed in wanted)
 
     @staticmethod
-    def jvp(ctx: Any, moved: None, *tangents: Tensor) -> Tensor:
+    def jvp(ctx: Any, moved: None, *tangents: Tensor | None) -> Tensor:
         assert moved is None, "the weights of a mixture have no tangent"
         (weights,) = ctx.saved_tensors
-        return weighted_sum(weights, tangents)
+        known = [i for i, t in enumerate(tangents) if t is not None]
+        return weighted_sum(weights[known], [t for t in tangents if t is not None])
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
