@@ -1,6 +1,7 @@
 """Everything discovered keeps its contract."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -18,9 +19,17 @@ SPACES = discover("spaces")
 ESTIMATORS = {**{n: c.cls for n, c in discover("estimators").items()}, "fake": FakeEstimator}
 
 
-def cases() -> list[Any]:
+class Named(NamedTuple):
+    """A case, and whether it is of those that fast tests take."""
+
+    name: str
+    case: Case
+    quick: bool
+
+
+def cases() -> Iterator[Named]:
     """Every strategy in every space that it does not refuse, and wrapped ones around others."""
-    task, found = FakeTask(), []
+    task = FakeTask()
     for space_name, space in SPACES.items():
         try:
             built = space_grounds(space.cls, input=task.input, outputs=task.outputs).space
@@ -28,8 +37,6 @@ def cases() -> list[Any]:
             continue
         for name, strategy in discover("strategies").items():
             for inner in (None, *discover("strategies").values()):
-                quick = space_name in QUICK and inner is None
-                marks = () if quick else pytest.mark.slow
                 options = small(strategy.cls)
                 if inner is not None:
                     options["strategy"] = {"name": inner.name, **small(inner.cls)}
@@ -38,19 +45,30 @@ def cases() -> list[Any]:
                 except HwnasError:  # has no key "strategy", or does not fit
                     continue
                 around = f"({inner.name})" if inner else ""
-                found.append(pytest.param(case, id=f"{name}{around}-{space_name}", marks=marks))
-    return found
+                quick = space_name in QUICK and inner is None
+                yield Named(f"{name}{around}-{space_name}", case, quick)
 
 
-@pytest.mark.parametrize("check", STRATEGY_CHECKS, ids=lambda c: c.__name__)
-@pytest.mark.parametrize("case", cases())
+CASES = list(cases())
+
+
+def checks() -> Iterator[Any]:
+    """Each case with each check; fast tests make a check in one of the quick spaces, turn about."""
+    for name, case, quick in CASES:
+        turns = [other.case for other in CASES if other.quick and other.case.cls is case.cls]
+        for i, check in enumerate(STRATEGY_CHECKS):
+            turn = quick and turns[i % len(turns)] is case
+            marks = () if turn else pytest.mark.slow
+            yield pytest.param(case, check, id=f"{name}-{check.__name__}", marks=marks)
+
+
+@pytest.mark.parametrize(("case", "check"), list(checks()))
 def test_strategy(case: Case, check: Any) -> None:
     check(case)
 
 
 def test_every_strategy_fits_some_space() -> None:
-    fit = {type_name.values[0].cls for type_name in cases()}
-    assert fit == {c.cls for c in discover("strategies").values()}
+    assert {named.case.cls for named in CASES} == {c.cls for c in discover("strategies").values()}
 
 
 @pytest.mark.parametrize("check", SPACE_CHECKS, ids=lambda c: c.__name__)
