@@ -24,8 +24,9 @@ from hwnas.space.replay import relax
 Active = Mapping[str, tuple[int, ...]]
 Weights = Mapping[str, Tensor]
 Gates = Iterable[tuple[Choice, int]]
-_Step = tuple[Node, tuple[int, ...], tuple[str, ...]]
-"""A node, the places of its inputs that are read, and the values that nobody reads after it."""
+_Step = tuple[Node, tuple[int, ...], str, tuple[str, ...]]
+"""A node, the places of its inputs that are read, the name of what it begins with if that may be
+shared, and the values that nobody reads after it."""
 
 
 class Supernet(nn.Module):
@@ -67,7 +68,7 @@ class Supernet(nn.Module):
         """
         values = {INPUT: x}
         del x
-        for node, taken, dead in self._plan(active):
+        for node, taken, begun, dead in self._plan(active):
             inputs = [values[node.inputs[i].id] for i in taken]
             if isinstance(node.op, Mix):
                 values[node.id] = _mixed(inputs, taken, weights, node.op.choice)
@@ -75,15 +76,17 @@ class Supernet(nn.Module):
                 gates = [node.inputs[i].gates for i in taken]
                 values[node.id] = _summed(inputs, gates, weights)
             else:
-                values[node.id] = self._applied(node, inputs, values)
+                values[node.id] = self._applied(node, begun, inputs, values)
             del inputs
             for id in dead:
                 del values[id]
         return values[self.graph.output.id]
 
-    def _applied(self, node: Node, inputs: list[Tensor], values: dict[str, Tensor]) -> Tensor:
+    def _applied(
+        self, node: Node, begun: str, inputs: list[Tensor], values: dict[str, Tensor]
+    ) -> Tensor:
         """Its result; what it begins with is done once for all that begin so on the same input."""
-        module, begun = self.ops[module_name(node.weights)], _begun(node)
+        module = self.ops[module_name(node.weights)]
         if not begun:
             result: Tensor = module(*inputs)
             return result
@@ -134,18 +137,16 @@ def _zero(op: Op | None) -> bool:
 
 def _freeing(steps: list[tuple[Node, tuple[int, ...]]], output: str) -> list[_Step]:
     """Each step with the values that nobody reads after it."""
-    last = {id: node.id for node, taken in steps for id in _read(node, taken)}
-    plan = []
-    for node, taken in steps:
-        dead = (id for id in _read(node, taken) if last[id] == node.id and id != output)
-        plan.append((node, taken, tuple(dead)))
-    return plan
-
-
-def _read(node: Node, taken: tuple[int, ...]) -> Iterable[str]:
-    """The values that it reads, each once."""
-    begun = _begun(node)
-    return dict.fromkeys([*(node.inputs[i].id for i in taken), *([begun] if begun else ())])
+    begun = [_begun(node) for node, _ in steps]
+    read = [
+        dict.fromkeys([*(node.inputs[i].id for i in taken), *filter(None, [name])])
+        for (node, taken), name in zip(steps, begun, strict=True)
+    ]
+    last = {id: i for i, ids in enumerate(read) for id in ids}
+    return [
+        (node, taken, begun[i], tuple(id for id in read[i] if last[id] == i and id != output))
+        for i, (node, taken) in enumerate(steps)
+    ]
 
 
 def _begun(node: Node) -> str:
