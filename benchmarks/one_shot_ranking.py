@@ -2,9 +2,12 @@
 
 Random networks of NAS-Bench-201 are trained alone, with two seeds, and then scored by each way of
 sharing weights; Kendall's tau-b of validation errors, those alone averaged. The tau of one seed
-with the other tells what can be hoped for. Images are halved to 14 x 14, so that the whole takes
-minutes. Reads them in ``HWNAS_DATA``; writes ``benchmarks/results/one_shot_ranking.json`` as it
-goes, and goes on from there; names as arguments measure these again.
+with the other tells what can be hoped for.
+
+On a GPU with the whole set: ``fashion_mnist.npz`` in ``HWNAS_DATA``, in the form of the task's
+``file``. On a CPU with 10,000 images halved to 14 x 14, so that it takes minutes there too. Writes
+``benchmarks/results/one_shot_ranking-<kind>.json`` as it goes, and goes on from there; names as
+arguments measure these again.
 """
 
 import json
@@ -12,11 +15,14 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from _nas_bench_201 import TABLE
 from _pages import fill
 from scipy.stats import kendalltau
@@ -30,11 +36,51 @@ from hwnas.task.classification import Classification
 from hwnas.task.fashion_mnist import FashionMNIST
 from hwnas.task.task import Split, SplitName
 
-IMAGES = TABLE.with_name("fashion_mnist_10k_2k.npz")
-RESULT = Path(__file__).parent / "results" / "one_shot_ranking.json"
-NETWORKS, EPOCHS, SEEDS, WORKERS = 60, 6, (1, 2), 2
-# A step of one path is the cheapest.
-STEPS = {"one_shot": 2500, "one_shot, uniform": 8000, "smash": 2500, "ghn": 2500}
+NETWORKS, SEEDS = 60, (1, 2)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large it is done; a step of one path is the cheapest."""
+
+    images: Path
+    halved: bool
+    train: int
+    valid: int
+    epochs: int
+    batch: int
+    lr: float
+    workers: int
+    steps: Mapping[str, int]
+
+
+SCALES: dict[str, Scale] = {
+    "cpu": Scale(
+        TABLE.with_name("fashion_mnist_10k_2k.npz"),
+        halved=True,
+        train=8000,
+        valid=2000,
+        epochs=6,
+        batch=64,
+        lr=0.05,
+        workers=2,
+        steps={"one_shot": 2500, "one_shot, uniform": 8000, "smash": 2500, "ghn": 2500},
+    ),
+    "cuda": Scale(
+        TABLE.with_name("fashion_mnist.npz"),
+        halved=False,
+        train=50_000,
+        valid=10_000,
+        epochs=10,
+        batch=256,
+        lr=0.1,
+        workers=12,
+        steps={"ghn": 1500, "one_shot": 2500, "one_shot, uniform": 8000, "smash": 2500},
+    ),
+}
+KIND: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
+SCALE = SCALES[KIND]
+RESULT = Path(__file__).parent / "results" / f"one_shot_ranking-{KIND}.json"
 # Strategy and estimator.
 WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "one_shot": ({"name": "one_shot"}, {"name": "shared"}),
@@ -44,34 +90,44 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-class Halved(Classification):
-    """Fashion-MNIST, the mean of every 2 x 2 pixels; 8,000 images to train, 2,000 to validate."""
+class Fashion(Classification):
+    """Fashion-MNIST; halved, the mean of every 2 x 2 pixels."""
 
     scale = 255.0
-    input = TensorType((1, 14, 14))
+    input = TensorType((1, 14, 14) if SCALE.halved else (1, 28, 28))
     labels = list(FashionMNIST.classes)  # noqa: RUF012
 
     def read(self) -> Mapping[SplitName, Split]:
         """From the file."""
-        with np.load(IMAGES) as file:
+        with np.load(SCALE.images) as file:
             x, y = (
                 np.concatenate([file[f"{name}_train"], file[f"{name}_test"]]) for name in ("x", "y")
             )
-        small = x.reshape(len(x), 14, 2, 14, 2).mean(axis=(2, 4)).astype(np.uint8)[:, None]
-        y = y.astype(np.int64)
-        ends: dict[SplitName, slice] = {
-            "train": slice(8000),
-            "valid": slice(8000, 10_000),
-            "test": slice(10_000, None),
+        if SCALE.halved:
+            x = x.reshape(len(x), 14, 2, 14, 2).mean(axis=(2, 4)).astype(np.uint8)
+        x, y = x[:, None], y.astype(np.int64)
+        end = SCALE.train + SCALE.valid
+        parts: dict[SplitName, slice] = {
+            "train": slice(SCALE.train),
+            "valid": slice(SCALE.train, end),
+            "test": slice(end, None),
         }
-        return {name: Split(small[rows], y[rows]) for name, rows in ends.items()}
+        return {name: Split(x[rows], y[rows]) for name, rows in parts.items()}
 
 
+@cache
 def setting(seed: int = 1) -> Setting:
     """Three cells of 8 channels, one thread."""
-    task = Halved()
+    task = Fashion()
     space = NasBench201(task.input, task.outputs, cells=1, channels=8)
-    return Setting(space, task, Device(threads=1), seed)
+    return Setting(space, task, Device(KIND, threads=1), seed)
+
+
+@cache
+def trainer(seed: int) -> Any:
+    """What trains networks alone."""
+    config = {"name": "train", "epochs": SCALE.epochs, "batch": SCALE.batch, "lr": SCALE.lr}
+    return create("estimators", config, "estimator", setting(seed))
 
 
 def context(given: Setting) -> Context:
@@ -100,17 +156,17 @@ def errors(given: Setting, estimator: Any, of: list[Architecture], **spend: Any)
 def alone(job: tuple[int, int]) -> float:
     """Of one network trained from scratch with a seed."""
     seed, number = job
-    given = setting(seed)
-    estimator = create("estimators", {"name": "train", "epochs": EPOCHS}, "estimator", given)
-    return errors(given, estimator, [networks(given)[number]], train=EPOCHS)[0]
+    network = networks(setting(seed))[number]
+    return errors(setting(seed), trainer(seed), [network], train=SCALE.epochs)[0]
 
 
 def shared(way: str) -> dict[str, Any]:
     """Of all, with the weights of one model."""
     given = setting()
     strategy_config, estimator_config = WAYS[way]
-    steps = STEPS[way]
-    estimator = create("estimators", {**estimator_config, "horizon": steps}, "estimator", given)
+    steps = SCALE.steps[way]
+    config = {**estimator_config, "horizon": steps, "batch": SCALE.batch}
+    estimator = create("estimators", config, "estimator", given)
     strategy = create("strategies", {**strategy_config, "steps": steps}, "search", context(given))
     started = time.perf_counter()
     while strategy.progress[0] < steps:
@@ -122,28 +178,31 @@ def shared(way: str) -> dict[str, Any]:
 
 def main() -> None:
     """Train, score, compare and write."""
-    if not IMAGES.exists():
-        sys.stderr.write(f"{IMAGES} is absent: set HWNAS_DATA to the folder that holds it.\n")
+    if not SCALE.images.exists():
+        sys.stderr.write(f"{SCALE.images} is absent: set HWNAS_DATA to the folder that holds it.\n")
         return
-    about: dict[str, Any] = {"networks": NETWORKS, "epochs": EPOCHS}
+    about = {"networks": NETWORKS, **asdict(SCALE), "images": SCALE.images.name}
     known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     if any(known.get(name) != value for name, value in about.items()):
         known = about
     trained = known.setdefault("alone", {})
     ways = known.setdefault("ways", {})
-    names = sys.argv[1:] or [way for way in WAYS if way not in ways]
+    names = sys.argv[1:] or [way for way in SCALE.steps if way not in ways]
 
     def keep() -> None:
         RESULT.write_text(json.dumps(known | {"conditions": conditions()}) + "\n")
 
     jobs = [(seed, i) for seed in SEEDS for i in range(len(trained.get(str(seed), [])), NETWORKS)]
-    with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
+    started = time.perf_counter()
+    with ProcessPoolExecutor(SCALE.workers, get_context("spawn")) as pool:
+        scored = {name: pool.submit(shared, name) for name in names}  # the longest, so they begin
         for (seed, i), error in zip(jobs, pool.map(alone, jobs), strict=True):
             trained.setdefault(str(seed), []).append(error)
-            sys.stderr.write(f"seed {seed}: {i + 1} of {NETWORKS} trained alone\n")
+            passed = time.perf_counter() - started
+            sys.stderr.write(f"{passed:.0f} s, seed {seed}: {i + 1} of {NETWORKS} trained alone\n")
             keep()
-        for name, found in zip(names, pool.map(shared, names), strict=True):
-            ways[name] = found
+        for name, found in scored.items():
+            ways[name] = found.result()
             keep()
     every = np.array([trained[str(seed)] for seed in SEEDS])
     known["ceiling"] = float(kendalltau(*every).statistic)
@@ -151,10 +210,10 @@ def main() -> None:
         way["tau"] = float(kendalltau(every.mean(axis=0), way["errors"]).statistic)
         sys.stdout.write(f"{name:20} tau {way['tau']:.3f}, {way['seconds_of_training']:.0f} s\n")
     keep()
-    page(known)
+    page(known, KIND)
 
 
-def page(result: Mapping[str, Any]) -> None:
+def page(result: Mapping[str, Any], kind: str) -> None:
     """The table of the documentation."""
     head = ["strategy", "tau", "steps", "seconds of training"]
     lines = [
@@ -162,7 +221,7 @@ def page(result: Mapping[str, Any]) -> None:
         for n, w in result["ways"].items()
     ]
     lines.append(["one seed alone with the other", f"{result['ceiling']:.2f}", "", ""])
-    fill("docs/weight-sharing.md", "ranking", head, lines)
+    fill("docs/weight-sharing.md", f"ranking-{kind}", head, lines)
 
 
 if __name__ == "__main__":

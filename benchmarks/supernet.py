@@ -89,17 +89,21 @@ ROWS: dict[str, tuple[str, str]] = {
 }
 
 
-def estimator(space: Any, precision: Any) -> Shared:
+def estimator(space: Any, precision: Any, kind: Any = "cpu") -> Shared:
     """Ours, as a search has it."""
-    setting = Setting(space, Noise(), Device(threads=THREADS, precision=precision), seed=1)
+    setting = Setting(space, Noise(), Device(kind, threads=THREADS, precision=precision), seed=1)
     return Shared(setting, horizon=HORIZON, batch=BATCH, lr=LR)
 
 
 def ours(row: str, precision: str, steps: int) -> dict[str, Any]:
     """Losses of the first steps, then the seconds of the next ones and the peak memory."""
-    name, kind = ROWS[row]
-    space = SPACES[name]()
-    shared = estimator(space, precision)
+    space = SPACES[ROWS[row][0]]()
+    return timed(our_step(row, space, estimator(space, precision)), steps)
+
+
+def our_step(row: str, space: Any, shared: Shared) -> Callable[[], float]:
+    """Takes a step, and gives its loss."""
+    kind = ROWS[row][1]
     context = Context(space, _error(), np.random.default_rng(1))
     if kind in ("path", "network"):
         points = paths(space) if kind == "path" else repeat(same(space))
@@ -108,7 +112,7 @@ def ours(row: str, precision: str, steps: int) -> dict[str, Any]:
             loss, _ = shared._sharer.step(next(points))
             return loss
 
-        return timed(step, steps)
+        return step
     strategy: Strategy = (
         Proxyless(context, steps=HORIZON)
         if kind == "proxyless"
@@ -125,20 +129,24 @@ def ours(row: str, precision: str, steps: int) -> dict[str, Any]:
             strategy.tell([outcome])
         return outcome.metrics["error"]
 
-    return timed(search, steps)
+    return search
 
 
 def plain(row: str, precision: str, steps: int) -> dict[str, Any]:
     """The same of the reference."""
-    name, kind = ROWS[row]
-    space = SPACES[name]()
-    sharer = estimator(space, precision)._sharer  # for its data and its weights
+    space = SPACES[ROWS[row][0]]()
+    return timed(plain_step(row, space, estimator(space, precision)), steps)
+
+
+def plain_step(row: str, space: Any, shared: Shared) -> Callable[[], float]:
+    """A step of the reference that begins with the same weights and data."""
+    kind, sharer = ROWS[row][1], shared._sharer
     trainer = Trainer(Plain(sharer.supernet), LR, ALPHA_LR, Noise.recipe.weight_decay)
     data = [
         [(x.contiguous(), y) for x, y in map(source.training, range(PATHS))]
         for source in (sharer._train, sharer._valid)
     ]
-    trainer.net.to(data[0][0][0].dtype)
+    trainer.net.to(data[0][0][0])
     del sharer
     numbers = iter(range(1000))
     points = paths(space)
@@ -157,7 +165,7 @@ def plain(row: str, precision: str, steps: int) -> dict[str, Any]:
         active = next(points).active
         return trainer.descend(data[0][t], rate(t), {n: taken[0] for n, taken in active.items()})
 
-    return timed(step if kind == "path" else search, steps)
+    return step if kind == "path" else search
 
 
 def paths(space: Any) -> Iterator[Mixture]:

@@ -71,8 +71,9 @@ class _Centred(torch.autograd.Function):
 def _centred(v: Tensor, x: Tensor, mean: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
     """It, and mean(v y), shape ``[channels]``."""
     count = x.numel() // x.shape[1]
+    ones = torch.ones_like(mean)  # the GPU's needs weights, if their gradient is wanted
     result, along, _ = _backward(
-        v, x, None, None, None, mean, inverse, True, 0.0, (True, True, False)
+        v, x, ones, None, None, mean, inverse, True, 0.0, (True, True, False)
     )
     return result, along / count
 

@@ -16,6 +16,7 @@ from hwnas.core.outcome import Spent
 from hwnas.estimate.nn import checkpoint
 from hwnas.estimate.nn.batches import Batches, training_dtype
 from hwnas.estimate.nn.compute import drawing
+from hwnas.estimate.nn.recorder import Recorder, Results
 from hwnas.graph.graph import Graph
 from hwnas.graph.modules import Scheduled
 from hwnas.space.nn.network import Network
@@ -61,8 +62,11 @@ class Learner:
             weight_decay=recipe.weight_decay,
             nesterov=True,
         )
+        self._parameters = list(network.parameters())
         self._heads = [weight for _, weight in graph.auxiliary]
         self._scheduled = [m for m in network.modules() if isinstance(m, Scheduled)]
+        # A schedule inside of a network would be recorded as it stands.
+        self._recorder = Recorder(device.kind == "cuda" and not self._scheduled)
         self._seed = seed
         self._inherited = False
         self.spent = Spent()
@@ -100,13 +104,20 @@ class Learner:
         self.spent = Spent(self.spent.train + epochs, last, seconds)
 
     def _step(self, x: Tensor, y: Tensor) -> Tensor:
-        self._optimiser.zero_grad(set_to_none=True)
-        loss = self._loss(x, y)
-        loss.backward()
+        loss, *gradients = self._recorder(x.shape, self._passes, x, y)
+        assert loss is not None
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = gradient
         if self._task.recipe.clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self._task.recipe.clip)
+            nn.utils.clip_grad_norm_(self._parameters, self._task.recipe.clip)
         self._optimiser.step()
-        return loss.detach()
+        self._optimiser.zero_grad(set_to_none=True)
+        return loss
+
+    def _passes(self, x: Tensor, y: Tensor) -> Results:
+        """The loss and its gradients in the parameters."""
+        loss = self._loss(x, y)
+        return [loss.detach(), *torch.autograd.grad(loss, self._parameters, allow_unused=True)]
 
     def _loss(self, x: Tensor, y: Tensor) -> Tensor:
         """Of the network and, each by its weight, of its auxiliary heads."""

@@ -2,8 +2,10 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from hwnas.estimate.nn.batches import Batches, training_dtype
 from hwnas.estimate.nn.compute import drawing
 from hwnas.estimate.nn.learner import Schedule
 from hwnas.estimate.nn.recalibrate import recalibrate
+from hwnas.estimate.nn.recorder import Function, Recorder, Results
 from hwnas.graph.modules import Scheduled
 from hwnas.space.nn.supernet import Active, Supernet
 
@@ -59,23 +62,38 @@ class Sharer:
         self._names = [name for name, _ in self.supernet.named_parameters()]
         self._parameters: list[Tensor] = [p for _, p in self.supernet.named_parameters()]
         self._momenta = [torch.zeros_like(p) for p in self._parameters]
+        # A schedule inside of a network would be recorded as it stands.
+        self._recorder = Recorder(device.kind == "cuda" and not self._scheduled)
         self.spent = Spent()
 
-    def _mixture(self, point: Point) -> dict[str, Tensor]:
-        """The weights as tensors, choice -> ``[n_options]``."""
-        dtype, kind = training_dtype(self._device), self._device.kind
+    def _mixture(self, point: Point) -> Tensor:
+        """The weights of all choices, one after another."""
+        every = [np.asarray(point.weights(c), float) for c in self.supernet.choices.values()]
+        flat = torch.from_numpy(np.concatenate([np.empty(0), *every]))
+        return flat.to(self._device.kind, training_dtype(self._device))
+
+    def _parts(self, mixture: Tensor, gradient: bool = False) -> dict[str, Tensor]:
+        """Those of each choice, ``[n_options]``; leaves, if a ``gradient`` in them is wanted."""
+        parts = mixture.detach().split([len(c.options) for c in self.supernet.choices.values()])
         return {
-            name: torch.tensor(point.weights(choice), dtype=dtype, device=kind)
-            for name, choice in self.supernet.choices.items()
+            name: part.detach().requires_grad_(gradient)
+            for name, part in zip(self.supernet.choices, parts, strict=True)
         }
 
-    def _weights(self, point: Point, active: Active) -> dict[str, Tensor] | None:
-        """None where all that is computed counts as it is, so that nothing needs to be weighed."""
-        whole = all(
+    def _whole(self, point: Point, active: Active) -> bool:
+        """Whether all that is computed counts as it is, so that nothing needs to be weighed."""
+        return all(
             (np.asarray(point.weights(choice))[list(active[name])] == 1).all()
             for name, choice in self.supernet.choices.items()
         )
-        return None if whole else self._mixture(point)
+
+    def _run(
+        self, function: Function, active: Active, about: tuple[Hashable, ...], *inputs: Tensor
+    ) -> list[Any]:
+        """What ``function(active, *about, *inputs)`` gives, with what this step draws."""
+        name = function.__name__, *active.values(), *about, len(inputs)
+        with drawing(self._device, self._seed, self.spent.steps):
+            return list(self._recorder(name, partial(function, active, *about), *inputs))
 
     def step(self, point: Point, gradient: bool = False) -> tuple[float, dict[str, np.ndarray]]:
         """One step of SGD on the next training batch. ArithmeticError if the loss is not finite.
@@ -86,41 +104,50 @@ class Sharer:
         started = time.perf_counter()
         self.supernet.train()
         active = self.supernet.active(point)
-        mixture = self._mixture(point) if gradient else {}
-        for weights in mixture.values():
-            weights.requires_grad_()
-        x, y = self._train.training(self.spent.steps)
+        weighed = gradient or not self._whole(point, active)
+        mixture = [self._mixture(point)] if weighed else []
+        batch = self._train.training(self.spent.steps)
         for module in self._scheduled:
             module.progress = min(1.0, self.spent.steps / self._horizon)
-        with drawing(self._device, self._seed, self.spent.steps):
-            outputs = self.supernet(x, mixture or self._weights(point, active), active)
-        loss = self._task.loss(outputs, y)
+        loss, slopes, *found = self._run(self._learnt, active, (gradient,), *batch, *mixture)
         value = loss.item()
         if not math.isfinite(value):
             raise ArithmeticError(f"supernet loss is {value} at step {self.spent.steps}")
         # Options that were not computed have no gradient; weight decay leaves them alone too.
-        wanted = [*self._parameters, *mixture.values()]
-        every = torch.autograd.grad(loss, wanted, allow_unused=True)
-        found, slopes = every[: len(self._parameters)], every[len(self._parameters) :]
-        used = [i for i, gradient in enumerate(found) if gradient is not None]
-        gradients = [gradient for gradient in found if gradient is not None]
-        self._descend(
-            [self._parameters[i] for i in used], [self._momenta[i] for i in used], gradients
-        )
+        used = tuple(i for i, g in enumerate(found) if g is not None)
+        rate = self._tensor(self._rate)
+        self._run(self._descended, active, (used,), rate, *(found[i] for i in used))
         steps = self.spent.steps + 1
         self.spent = Spent(steps, steps, self.spent.seconds + time.perf_counter() - started)
-        return value, _numpy(mixture, slopes)
+        return value, self._by_choice(slopes) if gradient else {}
+
+    def _learnt(
+        self, active: Active, gradient: bool, x: Tensor, y: Tensor, *mixture: Tensor
+    ) -> Results:
+        """The training loss, its gradient in the mixture if wanted, and those in the weights."""
+        parts = self._parts(mixture[0], gradient) if mixture else None
+        loss = self._task.loss(self.supernet(x, parts, active), y)
+        leaves = list(parts.values()) if parts and gradient else []
+        every = torch.autograd.grad(loss, [*self._parameters, *leaves], allow_unused=True)
+        found, slopes = every[: len(self._parameters)], every[len(self._parameters) :]
+        filled = [
+            torch.zeros_like(leaf) if s is None else s
+            for leaf, s in zip(leaves, slopes, strict=True)
+        ]
+        return [loss.detach(), torch.cat(filled) if leaves else None, *found]
 
     @torch.no_grad()
-    def _descend(
-        self, parameters: list[Tensor], momenta: list[Tensor], gradients: list[Tensor]
-    ) -> None:
+    def _descended(self, _: Active, used: tuple[int, ...], rate: Tensor, *found: Tensor) -> Results:
+        """Nothing; the step of those weights of which gradients are ``found``."""
+        gradients = list(found)
+        parameters, momenta = ([of[i] for i in used] for of in (self._parameters, self._momenta))
         norm = nn.utils.get_total_norm(gradients)
         torch._foreach_mul_(gradients, (self._clip / (norm + 1e-6)).clamp(max=1.0))
         torch._foreach_add_(gradients, parameters, alpha=self._decay)
         torch._foreach_mul_(momenta, self._momentum)
         torch._foreach_add_(momenta, gradients)
-        torch._foreach_add_(parameters, momenta, alpha=-self._rate)
+        torch._foreach_sub_(parameters, torch._foreach_mul(momenta, rate))
+        return []
 
     @property
     def _rate(self) -> float:
@@ -133,68 +160,80 @@ class Sharer:
         included, and leaves the weights as they are.
         """
         self.supernet.train()
-        mixture = {name: w.requires_grad_() for name, w in self._mixture(point).items()}
-        wanted = list(mixture.values())
-        active = self.supernet.active(point)
-        # Where they are detached no gradient of theirs is computed.
-        weights = [p.detach() for p in self._parameters]
-        if order == 2:
-            weights = self._stepped(mixture, active)
-            wanted += weights
-        x, y = self._valid.training(self.spent.steps)
-        loss = self._task.loss(self._outputs(weights, mixture, active, x, order), y)
-        every = torch.autograd.grad(loss, wanted, materialize_grads=True)
-        found, slopes = every[: len(mixture)], every[len(mixture) :]
-        if order == 2:
-            cross = self._cross(mixture, active, slopes)
-            found = tuple(torch._foreach_sub(found, cross, alpha=self._rate))
-        return loss.item(), _numpy(mixture, found)
+        active, mixture = self.supernet.active(point), self._mixture(point)
+        train, valid = (data.training(self.spent.steps) for data in (self._train, self._valid))
+        if order == 1:
+            loss, slopes = self._run(self._validated, active, (), *valid, mixture)
+        else:
+            rate = self._tensor(self._rate)
+            weights = self._run(self._stepped, active, (), *train, mixture, rate)
+            loss, slopes, *along = self._run(self._validated, active, (), *valid, mixture, *weights)
+            (cross,) = self._run(self._crossed, active, (), *train, mixture, *along)
+            slopes = slopes - rate * cross
+        return loss.item(), self._by_choice(slopes)
 
     def _outputs(
-        self,
-        parameters: Sequence[Tensor],
-        mixture: Mapping[str, Tensor],
-        active: Active,
-        x: Tensor,
-        *draw: int,
+        self, weights: Sequence[Tensor], mixture: Mapping[str, Tensor], active: Active, x: Tensor
     ) -> Tensor:
         """Those with other weights than the supernet's own."""
-        named = dict(zip(self._names, parameters, strict=True))
-        with drawing(self._device, self._seed, self.spent.steps, *draw):
-            outputs: Tensor = functional_call(self.supernet, named, (x, mixture, active))
+        named = dict(zip(self._names, weights, strict=True))
+        outputs: Tensor = functional_call(self.supernet, named, (x, mixture, active))
         return outputs
 
-    def _stepped(self, mixture: Mapping[str, Tensor], active: Active) -> list[Tensor]:
-        """The weights after one virtual step on the next training batch."""
-        x, y = self._train.training(self.spent.steps)
-        held = {name: w.detach() for name, w in mixture.items()}
-        loss = self._task.loss(self._outputs(self._parameters, held, active, x), y)
+    def _stepped(
+        self, active: Active, x: Tensor, y: Tensor, mixture: Tensor, rate: Tensor
+    ) -> Results:
+        """The weights after one virtual step."""
+        loss = self._task.loss(self.supernet(x, self._parts(mixture), active), y)
         found = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
         with torch.no_grad():
             steps = zip(self._parameters, self._momenta, found, strict=True)
-            return [
-                (w - self._rate * (self._momentum * m + g + self._decay * w)).requires_grad_()
-                for w, m, g in steps
-            ]
+            return [w - rate * (self._momentum * m + g + self._decay * w) for w, m, g in steps]
 
-    def _cross(
-        self, mixture: Mapping[str, Tensor], active: Active, along: Sequence[Tensor]
-    ) -> tuple[Tensor, ...]:
+    def _validated(
+        self, active: Active, x: Tensor, y: Tensor, mixture: Tensor, *stepped: Tensor
+    ) -> Results:
+        """The loss, its gradient in the mixture and, if there are any, in the weights ``stepped``.
+
+        Without them none in the supernet's own is computed.
+        """
+        parts = self._parts(mixture, gradient=True)
+        stepped = tuple(w.detach().requires_grad_() for w in stepped)
+        weights = stepped or [p.detach() for p in self._parameters]
+        loss = self._task.loss(self._outputs(weights, parts, active, x), y)
+        leaves = list(parts.values())
+        every = torch.autograd.grad(loss, [*leaves, *stepped], materialize_grads=True)
+        return [loss.detach(), torch.cat(every[: len(leaves)]), *every[len(leaves) :]]
+
+    def _crossed(
+        self, active: Active, x: Tensor, y: Tensor, mixture: Tensor, *along: Tensor
+    ) -> Results:
         """d/d mixture of <d training loss / d weights, along>: backwards through a tangent.
 
         Other than the finite differences of DARTS (equation 8) this does not meet the kinks of
         ReLUs, and takes the memory of two networks.
         """
-        x, y = self._train.training(self.spent.steps)
+        parts = self._parts(mixture, gradient=True)
         with forward_ad.dual_level():
             pairs = zip(self._parameters, along, strict=True)
             duals = [forward_ad.make_dual(w.detach(), v) for w, v in pairs]
-            outputs, tangent = forward_ad.unpack_dual(self._outputs(duals, mixture, active, x))
+            outputs, tangent = forward_ad.unpack_dual(self._outputs(duals, parts, active, x))
         assert tangent is not None
         loss = self._task.loss(outputs, y)
         (slope,) = torch.autograd.grad(loss, outputs, create_graph=True)
         moved = (slope * tangent).sum()
-        return torch.autograd.grad(moved, list(mixture.values()), materialize_grads=True)
+        found = torch.autograd.grad(moved, list(parts.values()), materialize_grads=True)
+        return [torch.cat(found)]
+
+    def _tensor(self, value: float) -> Tensor:
+        return torch.tensor(value, dtype=training_dtype(self._device), device=self._device.kind)
+
+    def _by_choice(self, gradient: Tensor) -> dict[str, np.ndarray]:
+        """A gradient in the mixture, choice -> ``[n_options]``."""
+        choices = self.supernet.choices
+        ends = np.cumsum([len(c.options) for c in choices.values()])[:-1]
+        parts = np.split(gradient.double().cpu().numpy(), ends)
+        return dict(zip(choices, parts, strict=True))
 
     @torch.no_grad()
     def score(self, point: Point, limit: int | None) -> dict[str, float]:
@@ -203,7 +242,7 @@ class Sharer:
         Of ``limit`` batches, which are others when the weights have been trained further.
         """
         active = self.supernet.active(point)
-        weights = self._weights(point, active)
+        weights = None if self._whole(point, active) else self._parts(self._mixture(point))
         with drawing(self._device, self._seed):
             batches = (self._train.training(i)[0] for i in range(self._recalibrate))
             recalibrate(self.supernet, lambda x: self.supernet(x, weights, active), batches)
@@ -229,13 +268,3 @@ class Sharer:
         for name, momentum in zip(self._names, self._momenta, strict=True):
             momentum.copy_(momenta[name])
         self.spent = Spent(facts["steps"], facts["steps"], facts["seconds"])
-
-
-def _numpy(
-    mixture: Mapping[str, Tensor], gradients: Sequence[Tensor | None]
-) -> dict[str, np.ndarray]:
-    """Gradients in the mixture, zeros where it does not matter."""
-    return {
-        name: (torch.zeros_like(w) if gradient is None else gradient).double().cpu().numpy()
-        for (name, w), gradient in zip(mixture.items(), gradients, strict=True)
-    }

@@ -162,7 +162,7 @@ def _mixed(
 ) -> Tensor:
     if weights is None:
         return sum(terms[1:], start=terms[0])
-    return weighted_sum(weights[choice.name][list(taken)], terms)
+    return weighted_sum(weights[choice.name], taken, terms)
 
 
 def _summed(terms: list[Tensor], gates: Iterable[Gates], weights: Weights | None) -> Tensor:

@@ -7,41 +7,48 @@ import torch
 from torch import Tensor
 
 
-def weighted_sum(weights: Tensor, terms: Sequence[Tensor]) -> Tensor:
-    """The sum of ``weights[i] * terms[i]``, of one shape each; in one pass over each term.
+def weighted_sum(weights: Tensor, taken: Sequence[int], terms: Sequence[Tensor]) -> Tensor:
+    """The sum of ``weights[taken[i]] * terms[i]``, of one shape each; in one pass over each term.
 
-    Nothing is kept for the backward pass but the terms, and they only if the weights want a
-    gradient.
+    Nothing is kept for the backward pass but the terms, and they only if the weights, shape
+    ``[n_options]``, want a gradient.
     """
-    result: Tensor = _WeightedSum.apply(weights, *terms)
+    result: Tensor = _WeightedSum.apply(weights, taken, *terms)
     return result
 
 
 class _WeightedSum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, weights: Tensor, *terms: Tensor) -> Tensor:
+    def forward(ctx: Any, weights: Tensor, taken: Sequence[int], *terms: Tensor) -> Tensor:
+        ctx.taken = taken
         ctx.mixes = ctx.needs_input_grad[0]
         ctx.save_for_backward(weights, *(terms if ctx.mixes else ()))
         ctx.save_for_forward(weights)
         ctx.set_materialize_grads(False)
-        result = terms[0] * weights[0]
-        for term, weight in zip(terms[1:], weights[1:], strict=True):
-            result.addcmul_(term, weight)
+        first, *others = taken
+        result = terms[0] * weights[first]
+        for i, term in zip(others, terms[1:], strict=True):
+            result.addcmul_(term, weights[i])
         return result
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         weights, *terms = ctx.saved_tensors
-        mixed = torch.stack([_dot(g, term) for term in terms]) if ctx.mixes else None
-        wanted = zip(weights, ctx.needs_input_grad[1:], strict=True)
-        return mixed, *(g * weight if needed else None for weight, needed in wanted)
+        mixed = None
+        if ctx.mixes:
+            found = {i: _dot(g, term) for i, term in zip(ctx.taken, terms, strict=True)}
+            nothing = weights.new_zeros(())
+            mixed = torch.stack([found.get(i, nothing) for i in range(len(weights))])
+        wanted = zip(ctx.taken, ctx.needs_input_grad[2:], strict=True)
+        return mixed, None, *(g * weights[i] if needed else None for i, needed in wanted)
 
     @staticmethod
-    def jvp(ctx: Any, moved: None, *tangents: Tensor | None) -> Tensor:
+    def jvp(ctx: Any, moved: None, _: None, *tangents: Tensor | None) -> Tensor:
         assert moved is None, "the weights of a mixture have no tangent"
         (weights,) = ctx.saved_tensors
-        known = [i for i, t in enumerate(tangents) if t is not None]
-        return weighted_sum(weights[known], [t for t in tangents if t is not None])
+        known = [(i, t) for i, t in zip(ctx.taken, tangents, strict=True) if t is not None]
+        taken, there = zip(*known, strict=True)
+        return weighted_sum(weights, taken, there)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
