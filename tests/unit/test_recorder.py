@@ -10,6 +10,7 @@ from torch import Tensor
 from hwnas.core import Device, Mixture, Setting
 from hwnas.estimate.nn import recorder
 from hwnas.estimate.nn.batches import Batches
+from hwnas.estimate.nn.compute import settle
 from hwnas.estimate.nn.learner import Learner
 from hwnas.estimate.nn.recorder import Recorder
 from hwnas.estimate.nn.sharer import Sharer
@@ -122,6 +123,7 @@ def space() -> NasBench201:
 def losses(kind: str, records: bool, order: int) -> tuple[list[float], Tensor]:
     """Of a supernet's steps and gradients, and one of its weights in the end."""
     setting = Setting(space(), Digits(), Device(kind), seed=1)  # type: ignore[arg-type]
+    settle(setting.device)
     sharer = Sharer(setting, 20, 16, None, None, 2)
     sharer._recorder = Recorder(records)
     rng = np.random.default_rng(0)
@@ -158,6 +160,7 @@ def test_a_supernet_recorded_on_a_gpu_learns_the_same(order: int) -> None:
 def test_a_network_recorded_on_a_gpu_learns_the_same() -> None:
     def trained(records: bool) -> tuple[tuple[float, ...], dict[str, Tensor]]:
         task, device = Digits(), Device("cuda")
+        settle(device)
         network = sample(space(), np.random.default_rng(0))
         learner = Learner(build(space(), network), task, device, 1)
         learner._recorder = Recorder(records)
