@@ -13,11 +13,13 @@ from hwnas.search.random import Random
 from hwnas.space.chain import Chain
 from hwnas.space.encoding import Encoding, one_hot
 from hwnas.space.moves import mutate
+from hwnas.space.size import Size
 from hwnas.testing.play import Play
 from tests.unit import searching
 from tests.unit.searching import CELL, architectures, volume
 
 CHAIN = Chain(TensorType((1, 8, 8)), 3)
+SIZE = Size(TensorType((1, 8, 8)), 3)
 KERNELS = ["hamming", "arc", "latent"]
 
 context = partial(searching.context, evaluations=40, objectives=2)
@@ -46,7 +48,7 @@ def matrix(found: Any, x: np.ndarray) -> np.ndarray:
         return np.asarray(found(torch.from_numpy(x)).to_dense())
 
 
-@pytest.mark.parametrize("space", [CELL, CHAIN], ids=["cell", "chain"])
+@pytest.mark.parametrize("space", [CELL, CHAIN, SIZE], ids=["cell", "chain", "size"])
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernels_are_positive_definite(name: str, space: Any) -> None:
     import torch

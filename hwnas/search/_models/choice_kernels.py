@@ -119,7 +119,8 @@ class Latent(ChoiceKernel):
         super().__init__(columns)
         sizes = {c.kind: c.size for c in columns if not c.choice.ordered}
         first = dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False))
-        row = [first.get(c.kind, 0) + i for c in columns for i in [*range(c.size), 0]]
+        # Numbers have no place, so any row stands for them.
+        row = [first[c.kind] + i if c.kind in first else 0 for c in columns for i in _rows(c)]
         self._row = torch.tensor(row)
         # The place of an option has a number for each of the options that it is one of.
         cells = [(first[o] + i, j) for o, n in sizes.items() for i in range(n) for j in range(n)]
@@ -152,6 +153,11 @@ class Latent(ChoiceKernel):
         apart = (squares[:, None] + squares - 2 * products).clamp_min(0)
         moving = apart[self._row[:, None], self._row] * self._moving
         return self.weight[self._column] * (moving + self._still)
+
+
+def _rows(column: Column) -> list[int]:
+    """Its values, and absence, which has no place either."""
+    return [*range(column.size), 0]
 
 
 def _inverse(value: float, n: int) -> Tensor:
