@@ -9,7 +9,7 @@ from hwnas.search.gradient._adam import Adam
 from hwnas.search.gradient._curvature import Curvature
 
 Parameters = dict[str, np.ndarray]
-"""Of every choice, shape ``[n_options]`` each."""
+"""Of every choice, shape ``[n]`` each: a number an option, unless a strategy has fewer."""
 
 
 class Descent:

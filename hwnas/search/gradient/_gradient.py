@@ -16,7 +16,7 @@ from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
 from hwnas.graph.ops.identity import Identity
 from hwnas.search._options import above, at_least
-from hwnas.search.gradient._descent import Descent
+from hwnas.search.gradient._descent import Descent, Parameters
 from hwnas.search.gradient._health import collapsed, diagnostics, sharpened
 from hwnas.search.gradient._softmax import chained, softmax
 from hwnas.search.gradient._strongest import Strongest
@@ -93,22 +93,41 @@ class Gradient(Strategy):
         """What step ``self._step`` asks for in its turn ``self._turn``."""
 
     def _begin(self, choice: Choice) -> np.ndarray:
-        """The first parameters, shape ``[n_options]``."""
+        """The first parameters, shape ``[n_options]`` unless :meth:`_weights` takes others."""
         return 1e-3 * self.context.rng.standard_normal(len(choice.options))
 
-    def _weights(self, parameters: np.ndarray) -> np.ndarray:
+    def _weights(self, parameters: np.ndarray, choice: Choice) -> np.ndarray:
         """The share of each option, shape ``[n_options]``."""
         return softmax(parameters)
 
-    def _chained(self, parameters: np.ndarray, given: np.ndarray) -> np.ndarray:
+    def _chained(self, parameters: np.ndarray, choice: Choice, given: np.ndarray) -> np.ndarray:
         """d value / d parameters from d value / d :meth:`_weights`."""
-        return chained(self._weights(parameters), given)
+        return chained(self._weights(parameters, choice), given)
+
+    def _strengths(self, parameters: np.ndarray, choice: Choice) -> np.ndarray:
+        """By which the options taken in the end are ranked, shape ``[n_options]``."""
+        return parameters
+
+    def _mixture(self, parameters: Parameters) -> Mixture:
+        """The relaxed network that parameters stand for."""
+        return Mixture(self._shares(parameters))
+
+    def _shares(self, parameters: Parameters) -> Parameters:
+        """The :meth:`_weights` of every choice."""
+        return {name: self._weights(a, self._choices[name]) for name, a in parameters.items()}
+
+    def _strongest(self, descent: Descent) -> Strongest:
+        """What would be taken, were this the end."""
+        ranks = {
+            name: self._strengths(a, self._choices[name]) for name, a in descent.parameters.items()
+        }
+        return Strongest(ranks, self._barred)
 
     def _slope(
         self, parameters: np.ndarray, choice: Choice, point: Mixture, given: np.ndarray
     ) -> np.ndarray:
         """d loss / d parameters from d loss / d weights at the ``point`` that was drawn."""
-        return self._chained(parameters, given)
+        return self._chained(parameters, choice, given)
 
     def _moved(
         self, before: np.ndarray, after: np.ndarray, choice: Choice, point: Mixture
@@ -134,14 +153,12 @@ class Gradient(Strategy):
         return [self.context.propose(architecture, train=0) for architecture in left]
 
     def _aside(self, descent: Descent) -> Proposal:
-        weights = {name: self._weights(a) for name, a in descent.aside().items()}
-        return self.context.propose(Mixture(weights), train=0, score=0, gradient=1)
+        point = self._mixture(descent.aside())
+        return self.context.propose(point, train=0, score=0, gradient=1)
 
     def _networks(self) -> list[Architecture]:
         """That of each preference, at the end; some may be the same."""
-        every = [
-            walk(self.context.space, Strongest(d.parameters, self._barred)) for d in self._descents
-        ]
+        every = [walk(self.context.space, self._strongest(d)) for d in self._descents]
         return list(dict.fromkeys(every))
 
     def _tell(self, outcome: Outcome) -> None:
@@ -156,7 +173,9 @@ class Gradient(Strategy):
     def _measure(self, outcome: Outcome) -> None:
         descent = self._descents[self._measuring[0]]
         (given,) = list(outcome.gradients.values())[:1]  # of the task's loss
-        gradient = {n: self._chained(a, given[n]) for n, a in descent.aside().items()}
+        gradient = {
+            n: self._chained(a, self._choices[n], given[n]) for n, a in descent.aside().items()
+        }
         if descent.measure(gradient, self._stop, self._patience):
             self._measuring.pop(0)
             if all(d.resting for d in self._descents):
@@ -184,7 +203,7 @@ class Gradient(Strategy):
                 if objective == main:
                     slope = self._slope(a, choice, point, given)
                 else:
-                    slope = self._chained(a, given)
+                    slope = self._chained(a, choice, given)
                 total[name] = total[name] + factor * slope
         before = descent.parameters
         descent.parameters = {
@@ -224,7 +243,7 @@ class Gradient(Strategy):
     @property
     def diagnostics(self) -> dict[str, float]:
         """Entropy in shares of the largest, skip-connections that lead, the last eigenvalue."""
-        return diagnostics(self._descents, self._choices, self._weights, self._skips, self._barred)
+        return diagnostics(self._descents, self._shares, self._strongest, self._skips)
 
     @property
     def warnings(self) -> list[str]:

@@ -4,8 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from hwnas.core.choice import Choice
-from hwnas.search.gradient._descent import Descent
+from hwnas.search.gradient._descent import Descent, Parameters
 from hwnas.search.gradient._strongest import Strongest
 
 _COLLAPSED = 0.5  # of the choices led by a skip-connection
@@ -14,24 +13,22 @@ _STOP = 0.75  # Zela et al. 2020
 
 def diagnostics(
     descents: Sequence[Descent],
-    choices: Mapping[str, Choice],
-    weights: Callable[[np.ndarray], np.ndarray],
+    shares: Callable[[Parameters], Parameters],
+    strongest: Callable[[Descent], Strongest],
     skips: Mapping[str, Collection[int]],
-    barred: Mapping[str, Collection[int]],
 ) -> dict[str, float]:
     """Entropy in shares of the largest, skip-connections that lead, the last eigenvalue.
 
-    ``weights`` gives the shares of the options from the parameters of a choice; ``skips`` are the
-    options of a choice that are skip-connections; those ``barred`` are never taken in the end.
+    ``shares`` gives those of the options, ``strongest`` what would be taken in the end; ``skips``
+    are the options of a choice that are skip-connections.
     """
     entropies, skipping = [], []
     for descent in descents:
-        strongest = Strongest(descent.parameters, barred)
-        for name, a in descent.parameters.items():
-            p = weights(a)
+        leading = strongest(descent)
+        for name, p in shares(descent.parameters).items():
             entropies.append(float(-(p * np.log(p + 1e-12)).sum() / np.log(len(p))))
             if name in skips:
-                skipping.append(strongest.taken(choices[name])[0] in skips[name])
+                skipping.append(leading.leader(name) in skips[name])
     found = {"entropy": float(np.mean(entropies))}
     if skipping:
         found["skip_share"] = float(np.mean(skipping))

@@ -9,24 +9,27 @@ from hwnas.search.gradient._descent import Parameters
 
 
 class Strongest:
-    """Answers with the option, or the ``k`` options, of the largest parameters.
+    """Answers with the option, or the ``k`` options, of the largest strengths, ``[n_options]``.
 
     What is ``barred`` of a choice, by index, is not taken while there is something else.
     """
 
-    def __init__(self, parameters: Parameters, barred: Mapping[str, Collection[int]]) -> None:
-        self._parameters = parameters
+    def __init__(self, strengths: Parameters, barred: Mapping[str, Collection[int]]) -> None:
+        self._strengths = strengths
         self._barred = barred
 
     def __call__(self, choice: Choice) -> Value:
         """The value taken of a choice."""
-        taken = self.taken(choice)
+        ranked = self._ranked(choice.name)
         if choice.k is None:
-            return choice.options[taken[0]]
-        return tuple(choice.options[i] for i in sorted(taken))
+            return choice.options[ranked[0]]
+        return tuple(choice.options[i] for i in sorted(ranked[: choice.k]))
 
-    def taken(self, choice: Choice) -> list[int]:
-        """The indices of what is taken, the strongest first."""
-        barred = self._barred.get(choice.name, ())
-        ranked = np.argsort(-self._parameters[choice.name], kind="stable").tolist()
-        return sorted(ranked, key=lambda i: i in barred)[: choice.k or 1]
+    def leader(self, name: str) -> int:
+        """The index of the strongest option of a choice."""
+        return self._ranked(name)[0]
+
+    def _ranked(self, name: str) -> list[int]:
+        barred = self._barred.get(name, ())
+        ranked: list[int] = np.argsort(-self._strengths[name], kind="stable").tolist()
+        return sorted(ranked, key=lambda i: i in barred)

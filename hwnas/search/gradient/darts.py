@@ -3,7 +3,6 @@
 from typing import Literal
 
 from hwnas.core.context import Context
-from hwnas.core.mixture import Mixture
 from hwnas.core.proposal import Proposal
 from hwnas.graph.ops.zero import Zero
 from hwnas.search.gradient._descent import Descent
@@ -53,5 +52,5 @@ class Darts(Gradient):
         return self.needs.union({"second_order"} if self._order == 2 else ())
 
     def _propose(self, descent: Descent) -> Proposal:
-        weights = {name: self._weights(a) for name, a in descent.parameters.items()}
-        return self.context.propose(Mixture(weights), train=1, score=0, gradient=self._order)
+        point = self._mixture(descent.parameters)
+        return self.context.propose(point, train=1, score=0, gradient=self._order)

@@ -41,12 +41,12 @@ class MaskConnect(Gradient):
     def _begin(self, choice: Choice) -> np.ndarray:
         return np.full(len(choice.options), 0.5)
 
-    def _weights(self, parameters: np.ndarray) -> np.ndarray:
+    def _weights(self, parameters: np.ndarray, choice: Choice) -> np.ndarray:
         total = parameters.sum()
         return parameters / total if total > 0 else np.full(len(parameters), 1 / len(parameters))
 
-    def _chained(self, parameters: np.ndarray, given: np.ndarray) -> np.ndarray:
-        centred = given - self._weights(parameters) @ given
+    def _chained(self, parameters: np.ndarray, choice: Choice, given: np.ndarray) -> np.ndarray:
+        centred = given - self._weights(parameters, choice) @ given
         return np.asarray(centred / max(parameters.sum(), 1e-6))
 
     def _propose(self, descent: Descent) -> Proposal:
