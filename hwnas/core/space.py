@@ -29,8 +29,11 @@ class Pick(Protocol):
     def __call__(self, name: str, options: Sequence[T]) -> T:
         """Choose structure: depth, width, layer type. One option is no choice."""
 
-    def op(self, name: str, x: Node, options: Mapping[str, Option]) -> Node:
-        """Choose what is applied to ``x``: an op, or a function that builds on it."""
+    def op(self, name: str, x: Node, options: Mapping[T, Option]) -> Node:
+        """Choose what is applied to ``x``: an op, or a function that builds on it.
+
+        Options of several sizes are labelled by them, ascending: then the choice is ordered.
+        """
 
     def inputs(self, name: str, candidates: Mapping[Label, Node], k: int) -> dict[Label, Node]:
         """Choose ``k`` of the candidates; whoever sums them gates them."""

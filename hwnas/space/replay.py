@@ -29,7 +29,7 @@ def apply(name: str, option: Option, x: Node) -> Node:
     return x.graph.add(name, option, x)
 
 
-def _shapes(x: Node, options: Mapping[str, Option]) -> bool:
+def _shapes(x: Node, options: Mapping[T, Option]) -> bool:
     if any(map(callable, options.values())):
         return True
     return len({infer(option, x.type) for option in options.values()}) > 1
@@ -62,7 +62,7 @@ class Discrete:
             return options[0]
         return self._value(Choice(name, tuple(options), structural=True))  # type: ignore[return-value]
 
-    def op(self, name: str, x: Node, options: Mapping[str, Option]) -> Node:
+    def op(self, name: str, x: Node, options: Mapping[T, Option]) -> Node:
         """The option's node alone."""
         taken = next(iter(options))
         if len(options) > 1:
@@ -70,7 +70,8 @@ class Discrete:
             # So does the type that it leaves, where that is asked for.
             known = self.choices.get(name)
             structural = known.structural if known else _shapes(x, options)
-            taken = str(self._value(Choice(name, tuple(options), structural=structural)))
+            choice = Choice(name, tuple(options), structural=structural)
+            taken = self._value(choice)  # type: ignore[assignment]
         return apply(f"{name}/{taken}", options[taken], x)
 
     def inputs(self, name: str, candidates: Mapping[Label, Node], k: int) -> dict[Label, Node]:
@@ -96,7 +97,7 @@ class Relaxed:
             f"Give {name!r} one option only, or train networks one by one (estimator: train).",
         )
 
-    def op(self, name: str, x: Node, options: Mapping[str, Option]) -> Node:
+    def op(self, name: str, x: Node, options: Mapping[T, Option]) -> Node:
         """The mix of all options."""
         nodes = [apply(f"{name}/{label}", option, x) for label, option in options.items()]
         if len(options) == 1:
