@@ -30,6 +30,7 @@ from hwnas.search.gradient._descent import Descent
 from hwnas.search.gradient._gradient import Gradient
 from hwnas.search.gradient._softmax import softmax
 from hwnas.search.gradient.darts import Darts
+from hwnas.search.gradient.das import DAS
 from hwnas.search.gradient.mask_connect import MaskConnect
 from hwnas.search.gradient.proxyless import Proxyless
 from hwnas.search.gradient.snas import SNAS
@@ -60,7 +61,7 @@ SPACE = Edges()
 FAKE = FakeEstimator(Setting(SPACE, FakeTask()))
 CHOICES = FAKE._choices
 RNG = np.random.default_rng
-ALL: list[type[Gradient]] = [Darts, SNAS, Proxyless, MaskConnect]
+ALL: list[type[Gradient]] = [Darts, DAS, SNAS, Proxyless, MaskConnect]
 
 
 def context(count: int = 1, space: Space = SPACE, seed: int = 0) -> Context:
