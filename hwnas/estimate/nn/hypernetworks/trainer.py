@@ -71,7 +71,8 @@ class Trainer:
             loss = self._task.loss(functional_call(network, weights, (x,)), y)
         self.hypernetwork.zero_grad(set_to_none=True)
         loss.backward()
-        parameters = list(self.hypernetwork.parameters())
+        # By name, as a sum is rounded otherwise in the order in which a checkpoint has them.
+        parameters = [p for _, p in sorted(self.hypernetwork.named_parameters())]
         norm = nn.utils.clip_grad_norm_(parameters, self._clip)
         if not math.isfinite(loss.item() + norm.item()):  # it would spoil all that is shared
             raise ArithmeticError(
