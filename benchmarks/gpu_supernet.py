@@ -4,8 +4,8 @@ Recorded means that the third step becomes a CUDA graph, as it does by itself in
 (``hwnas/estimate/nn/recorder.py``). All begin with the same weights and see the same data. Losses
 are compared in double precision with those of the reference, and to the last bit between ours as it
 is and recorded. The time of recording is told apart. Writes
-``benchmarks/results/gpu-supernet-<device>.json``; ``rows`` as arguments measure these only. Where
-there is no GPU it says so and ends well.
+``benchmarks/results/gpu-supernet-<device>.json`` and the table of the documentation; ``rows`` as
+arguments measure these only. Where there is no GPU it says so and ends well.
 """
 
 import gc
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _pages import fill
 from supernet import BATCH, LR, ROWS, SPACES, Noise, estimator, our_step, plain_step, same
 
 from hwnas.core import Device
@@ -154,6 +155,22 @@ def main() -> None:
             keep()
         sys.stdout.write(json.dumps(rows[row]) + "\n")
         sys.stdout.flush()
+    page(list(rows.values()))
+
+
+def page(rows: list[dict[str, Any]]) -> None:
+    """The table of the documentation: milliseconds a step."""
+    head = ["step", "as published", "kernel by kernel", "recorded", "kernels", "they compute for"]
+    lines = []
+    for row in rows:
+        ms = [
+            f"{1000 * row[name]['seconds']:.1f}" if name in row else ""
+            for name in ("plain", "ours", "recorded")
+        ]
+        ran = row["ours"].get("kernels") or {}
+        floor = [str(ran.get("count", "")), f"{1000 * ran['seconds']:.1f}" if ran else ""]
+        lines.append([row["step"], *ms, *floor])
+    fill("docs/weight-sharing.md", "gpu", head, lines)
 
 
 if __name__ == "__main__":
