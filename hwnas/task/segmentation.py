@@ -176,18 +176,28 @@ class Segmentation(Normalised):
 
     def _entropy(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The sum over labelled pixels of their weighted cross entropies, and of the weights."""
-        import torch
         from torch.nn import functional
 
-        known = targets != IGNORE
-        if not self._balanced:
-            weights = outputs.new_ones(self.outputs)
-        else:
-            weights = torch.as_tensor(self._rarity, dtype=outputs.dtype, device=outputs.device)
+        known, labels, weights = targets != IGNORE, targets.long(), self._weights(outputs)
         total = functional.cross_entropy(
-            outputs, targets.long(), weights, ignore_index=IGNORE, reduction="sum"
+            outputs, labels, weights, ignore_index=IGNORE, reduction="sum"
         )
-        return total, weights[targets[known].long()].sum()
+        # Not of the known pixels alone: how many there are, a GPU would be waited for.
+        return total, (weights[labels * known] * known).sum()
+
+    def _weights(self, like: Tensor) -> Tensor:
+        """Those of the classes, kept for each device and type."""
+        import torch
+
+        place = like.device, like.dtype
+        if place not in self._kept:
+            weights = self._rarity if self._balanced else np.ones(self.outputs)
+            self._kept[place] = torch.as_tensor(weights).to(*place)
+        return self._kept[place]
+
+    @cached_property
+    def _kept(self) -> dict[tuple[torch.device, torch.dtype], Tensor]:
+        return {}
 
     @cached_property
     def _rarity(self) -> np.ndarray:
