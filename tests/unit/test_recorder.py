@@ -134,7 +134,7 @@ def losses(kind: str, records: bool, order: int) -> tuple[list[float], Tensor]:
         loss, _ = sharer.step(point)
         valid, slopes = sharer.gradient(point, order)
         found += [loss, valid, *(float(s @ s) for s in slopes.values())]
-    return found, sharer._parameters[0].detach().clone()
+    return found, sharer._passes.parameters[0].detach().clone()
 
 
 @pytest.mark.parametrize("order", [1, 2])

@@ -2,16 +2,14 @@
 
 import math
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.autograd import forward_ad
-from torch.func import functional_call
+from torch import Tensor
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.mixture import Mixture
@@ -21,8 +19,9 @@ from hwnas.estimate.nn import checkpoint
 from hwnas.estimate.nn.batches import Batches, training_dtype
 from hwnas.estimate.nn.compute import drawing
 from hwnas.estimate.nn.learner import Schedule
+from hwnas.estimate.nn.passes import Passes
 from hwnas.estimate.nn.recalibrate import recalibrate
-from hwnas.estimate.nn.recorder import Function, Recorder, Results
+from hwnas.estimate.nn.recorder import Function, Recorder
 from hwnas.graph.modules import Scheduled
 from hwnas.space.nn.supernet import Active, Supernet
 
@@ -47,9 +46,6 @@ class Sharer:
         self._device = device
         self._horizon = horizon
         self._recalibrate = recalibrate
-        self._momentum = task.recipe.momentum
-        self._decay = task.recipe.weight_decay if weight_decay is None else weight_decay
-        self._clip = _CLIP if task.recipe.clip is None else task.recipe.clip
         self._schedule = Schedule(lr or task.recipe.lr, warmup=0.0)
         self._train = Batches(task, "train", device, setting.seed, batch=batch)
         self._valid = Batches(task, "valid", device, setting.seed + 1, batch=batch)
@@ -59,9 +55,10 @@ class Sharer:
         supernet.to(memory_format=torch.channels_last)
         self.supernet = supernet.to(device.kind, training_dtype(device))
         self._scheduled = [m for m in supernet.modules() if isinstance(m, Scheduled)]
-        self._names = [name for name, _ in self.supernet.named_parameters()]
-        self._parameters: list[Tensor] = [p for _, p in self.supernet.named_parameters()]
-        self._momenta = [torch.zeros_like(p) for p in self._parameters]
+        recipe = task.recipe
+        decay = recipe.weight_decay if weight_decay is None else weight_decay
+        clip = _CLIP if recipe.clip is None else recipe.clip
+        self._passes = Passes(self.supernet, task, recipe.momentum, decay, clip)
         # A schedule inside of a network would be recorded as it stands.
         self._recorder = Recorder(device.kind == "cuda" and not self._scheduled)
         self.spent = Spent()
@@ -71,14 +68,6 @@ class Sharer:
         every = [np.asarray(point.weights(c), float) for c in self.supernet.choices.values()]
         flat = torch.from_numpy(np.concatenate([np.empty(0), *every]))
         return flat.to(self._device.kind, training_dtype(self._device))
-
-    def _parts(self, mixture: Tensor, gradient: bool = False) -> dict[str, Tensor]:
-        """Those of each choice, ``[n_options]``; leaves, if a ``gradient`` in them is wanted."""
-        parts = mixture.detach().split([len(c.options) for c in self.supernet.choices.values()])
-        return {
-            name: part.detach().requires_grad_(gradient)
-            for name, part in zip(self.supernet.choices, parts, strict=True)
-        }
 
     def _whole(self, point: Point, active: Active) -> bool:
         """Whether all that is computed counts as it is, so that nothing needs to be weighed."""
@@ -109,45 +98,17 @@ class Sharer:
         batch = self._train.training(self.spent.steps)
         for module in self._scheduled:
             module.progress = min(1.0, self.spent.steps / self._horizon)
-        loss, slopes, *found = self._run(self._learnt, active, (gradient,), *batch, *mixture)
+        loss, slopes, *found = self._run(self._passes.learnt, active, (gradient,), *batch, *mixture)
         value = loss.item()
         if not math.isfinite(value):
             raise ArithmeticError(f"supernet loss is {value} at step {self.spent.steps}")
         # Options that were not computed have no gradient; weight decay leaves them alone too.
         used = tuple(i for i, g in enumerate(found) if g is not None)
         rate = self._tensor(self._rate)
-        self._run(self._descended, active, (used,), rate, *(found[i] for i in used))
+        self._run(self._passes.descended, active, (used,), rate, *(found[i] for i in used))
         steps = self.spent.steps + 1
         self.spent = Spent(steps, steps, self.spent.seconds + time.perf_counter() - started)
         return value, self._by_choice(slopes) if gradient else {}
-
-    def _learnt(
-        self, active: Active, gradient: bool, x: Tensor, y: Tensor, *mixture: Tensor
-    ) -> Results:
-        """The training loss, its gradient in the mixture if wanted, and those in the weights."""
-        parts = self._parts(mixture[0], gradient) if mixture else None
-        loss = self._task.loss(self.supernet(x, parts, active), y)
-        leaves = list(parts.values()) if parts and gradient else []
-        every = torch.autograd.grad(loss, [*self._parameters, *leaves], allow_unused=True)
-        found, slopes = every[: len(self._parameters)], every[len(self._parameters) :]
-        filled = [
-            torch.zeros_like(leaf) if s is None else s
-            for leaf, s in zip(leaves, slopes, strict=True)
-        ]
-        return [loss.detach(), torch.cat(filled) if leaves else None, *found]
-
-    @torch.no_grad()
-    def _descended(self, _: Active, used: tuple[int, ...], rate: Tensor, *found: Tensor) -> Results:
-        """Nothing; the step of those weights of which gradients are ``found``."""
-        gradients = list(found)
-        parameters, momenta = ([of[i] for i in used] for of in (self._parameters, self._momenta))
-        norm = nn.utils.get_total_norm(gradients)
-        torch._foreach_mul_(gradients, (self._clip / (norm + 1e-6)).clamp(max=1.0))
-        torch._foreach_add_(gradients, parameters, alpha=self._decay)
-        torch._foreach_mul_(momenta, self._momentum)
-        torch._foreach_add_(momenta, gradients)
-        torch._foreach_sub_(parameters, torch._foreach_mul(momenta, rate))
-        return []
 
     @property
     def _rate(self) -> float:
@@ -163,67 +124,15 @@ class Sharer:
         active, mixture = self.supernet.active(point), self._mixture(point)
         train, valid = (data.training(self.spent.steps) for data in (self._train, self._valid))
         if order == 1:
-            loss, slopes = self._run(self._validated, active, (), *valid, mixture)
+            loss, slopes = self._run(self._passes.validated, active, (), *valid, mixture)
         else:
             rate = self._tensor(self._rate)
-            weights = self._run(self._stepped, active, (), *train, mixture, rate)
-            loss, slopes, *along = self._run(self._validated, active, (), *valid, mixture, *weights)
-            (cross,) = self._run(self._crossed, active, (), *train, mixture, *along)
+            weights = self._run(self._passes.stepped, active, (), *train, mixture, rate)
+            given = (*valid, mixture, *weights)
+            loss, slopes, *along = self._run(self._passes.validated, active, (), *given)
+            (cross,) = self._run(self._passes.crossed, active, (), *train, mixture, *along)
             slopes = slopes - rate * cross
         return loss.item(), self._by_choice(slopes)
-
-    def _outputs(
-        self, weights: Sequence[Tensor], mixture: Mapping[str, Tensor], active: Active, x: Tensor
-    ) -> Tensor:
-        """Those with other weights than the supernet's own."""
-        named = dict(zip(self._names, weights, strict=True))
-        outputs: Tensor = functional_call(self.supernet, named, (x, mixture, active))
-        return outputs
-
-    def _stepped(
-        self, active: Active, x: Tensor, y: Tensor, mixture: Tensor, rate: Tensor
-    ) -> Results:
-        """The weights after one virtual step."""
-        loss = self._task.loss(self.supernet(x, self._parts(mixture), active), y)
-        found = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
-        with torch.no_grad():
-            steps = zip(self._parameters, self._momenta, found, strict=True)
-            return [w - rate * (self._momentum * m + g + self._decay * w) for w, m, g in steps]
-
-    def _validated(
-        self, active: Active, x: Tensor, y: Tensor, mixture: Tensor, *stepped: Tensor
-    ) -> Results:
-        """The loss, its gradient in the mixture and, if there are any, in the weights ``stepped``.
-
-        Without them none in the supernet's own is computed.
-        """
-        parts = self._parts(mixture, gradient=True)
-        stepped = tuple(w.detach().requires_grad_() for w in stepped)
-        weights = stepped or [p.detach() for p in self._parameters]
-        loss = self._task.loss(self._outputs(weights, parts, active, x), y)
-        leaves = list(parts.values())
-        every = torch.autograd.grad(loss, [*leaves, *stepped], materialize_grads=True)
-        return [loss.detach(), torch.cat(every[: len(leaves)]), *every[len(leaves) :]]
-
-    def _crossed(
-        self, active: Active, x: Tensor, y: Tensor, mixture: Tensor, *along: Tensor
-    ) -> Results:
-        """d/d mixture of <d training loss / d weights, along>: backwards through a tangent.
-
-        Other than the finite differences of DARTS (equation 8) this does not meet the kinks of
-        ReLUs, and takes the memory of two networks.
-        """
-        parts = self._parts(mixture, gradient=True)
-        with forward_ad.dual_level():
-            pairs = zip(self._parameters, along, strict=True)
-            duals = [forward_ad.make_dual(w.detach(), v) for w, v in pairs]
-            outputs, tangent = forward_ad.unpack_dual(self._outputs(duals, parts, active, x))
-        assert tangent is not None
-        loss = self._task.loss(outputs, y)
-        (slope,) = torch.autograd.grad(loss, outputs, create_graph=True)
-        moved = (slope * tangent).sum()
-        found = torch.autograd.grad(moved, list(parts.values()), materialize_grads=True)
-        return [torch.cat(found)]
 
     def _tensor(self, value: float) -> Tensor:
         return torch.tensor(value, dtype=training_dtype(self._device), device=self._device.kind)
@@ -242,7 +151,7 @@ class Sharer:
         Of ``limit`` batches, which are others when the weights have been trained further.
         """
         active = self.supernet.active(point)
-        weights = None if self._whole(point, active) else self._parts(self._mixture(point))
+        weights = None if self._whole(point, active) else self._passes.parts(self._mixture(point))
         with drawing(self._device, self._seed):
             batches = (self._train.training(i)[0] for i in range(self._recalibrate))
             recalibrate(self.supernet, lambda x: self.supernet(x, weights, active), batches)
@@ -256,7 +165,7 @@ class Sharer:
 
     def save(self, path: Path) -> None:
         """Keep supernet, momentum and step count."""
-        momenta = dict(zip(self._names, self._momenta, strict=True))
+        momenta = dict(zip(self._passes.names, self._passes.momenta, strict=True))
         tensors = checkpoint.flat({"weights": self.supernet.state_dict(), "momentum": momenta})
         checkpoint.save(path, tensors, {"steps": self.spent.steps, "seconds": self.spent.seconds})
 
@@ -265,6 +174,6 @@ class Sharer:
         tensors, facts = checkpoint.load(path)
         self.supernet.load_state_dict(checkpoint.group(tensors, "weights"))
         momenta = checkpoint.group(tensors, "momentum")
-        for name, momentum in zip(self._names, self._momenta, strict=True):
+        for name, momentum in zip(self._passes.names, self._passes.momenta, strict=True):
             momentum.copy_(momenta[name])
         self.spent = Spent(facts["steps"], facts["steps"], facts["seconds"])
