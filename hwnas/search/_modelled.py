@@ -122,7 +122,7 @@ class Modelled(Strategy):
         """The expected improvement, with what is ``waiting`` taken for told."""
         values, violation = table(self._told)
         logarithmic = self._logarithmic(values)
-        low, high = values.min(axis=0), values.max(axis=0)
+        low, high = self._range(values)
         reference = low + _REACH * np.where(high > low, high - low, 1.0)
         told = [t.architecture for t in self._told] if self.noisy else []
         means, _, over = self._guess([*told, *waiting])
@@ -150,6 +150,10 @@ class Modelled(Strategy):
             return result
 
         return score
+
+    def _range(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The best and the worst of each objective, of ``values [n, n_objectives]`` told."""
+        return values.min(axis=0), values.max(axis=0)
 
     def _feasible(
         self, mean: np.ndarray, deviation: np.ndarray, logarithmic: np.ndarray
@@ -204,10 +208,14 @@ class Modelled(Strategy):
         """The best of random networks and of what local searches meet, half from the front."""
         told = [t.architecture for t in self._told]
         front = [told[i] for i in fronts(*table(self._told))[0]]
+        count, more = self._candidates, self._ends(exchanges)
+        return self._candidate.climbed(told, front, score, count, searches, exchanges, more)
+
+    def _ends(self, exchanges: int) -> list[Architecture]:
+        """The cheapest networks, looked for once."""
         if self._extremes is None:
             self._extremes = self._cheapest(exchanges)
-        count, more = self._candidates, self._extremes
-        return self._candidate.climbed(told, front, score, count, searches, exchanges, more)
+        return self._extremes
 
     def _cheapest(self, exchanges: int) -> list[Architecture]:
         """The network of the least value of each cheap objective: an end of the front."""

@@ -1,13 +1,14 @@
 """The surrogate: distances, averaged processes, and what it asks for."""
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from hwnas.core import Architecture, HwnasError, TensorType
+from hwnas.core import Architecture, HwnasError, Objectives, TensorType
 from hwnas.core.state import dumps, loads
 from hwnas.search._averaging import LENGTHS, NOISES, Posterior, weigh
 from hwnas.search._similarity import Choices, Counts, chains
@@ -208,11 +209,43 @@ def test_what_was_told_the_same_twice_is_certain() -> None:
     assert deviation[2] > 0  # told once: it may have been luck
 
 
-def test_the_cheapest_network_is_a_candidate() -> None:
-    strategy = Surrogate(context())
+def test_the_cheapest_network_is_asked_for_after_the_random_ones() -> None:
+    strategy = Surrogate(context(), startup=3)
     (found,) = strategy._cheapest(50)
-    values = [strategy.context.costs(a)["flops"] for a in every(CELL)]
-    assert strategy.context.costs(found)["flops"] == min(values)
+    flops = {a: strategy.context.costs(a)["flops"] for a in every(CELL)}
+    assert flops[found] == min(flops.values())
+    asked = [p.point for p in strategy.ask(3)]
+    assert found not in asked
+    again = Surrogate(context(), startup=3)
+    told = [o.proposal.point for o in Play(again).run(5)]
+    assert told[:4] == [*asked, found]
+    assert told[4] != found
+    other = Surrogate(context())
+    other._seed = strategy._seed
+    assert other._cheapest(50) == [found]
+
+
+def test_an_end_beyond_a_limit_is_not_asked_for() -> None:
+    free = context()
+    error, flops = free.objectives
+    least = min(free.costs(a)["flops"] for a in every(CELL))
+    goals = Objectives([error, replace(flops, limit=least / 2)])
+    strategy = Surrogate(replace(free, objectives=goals), startup=3)
+    random = [o.proposal.point for o in Play(strategy).run(3)]
+    assert strategy._cheapest(50)[0] not in random
+    strategy._best = lambda _: random[0]  # type: ignore[method-assign]
+    assert strategy.ask(1)[0].point == random[0]
+    assert strategy._known().shape == (0, 1)  # nothing keeps the limit
+
+
+def test_what_is_dearer_than_all_told_may_be_worth_asking_for() -> None:
+    strategy = Surrogate(context(), startup=2)
+    flops = {a: strategy.context.costs(a)["flops"] for a in every(CELL)}
+    told = np.array([[0.5, min(flops.values())], [0.4, 1.1 * min(flops.values())]])
+    low, high = strategy._range(told)
+    assert low.tolist() == [0.4, min(flops.values())]
+    assert high[0] == 0.5  # of what is expensive nothing else is known
+    assert high[1] >= np.quantile(list(flops.values()), 0.9)
     again = Surrogate(context())
     again._seed = strategy._seed
-    assert again._cheapest(50) == [found]
+    assert again._range(told)[1].tolist() == high.tolist()

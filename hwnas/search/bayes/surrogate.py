@@ -14,6 +14,7 @@ from hwnas.search._candidates import Score
 from hwnas.search._modelled import Modelled, Predict, stacked
 from hwnas.search._options import at_least
 from hwnas.search._similarity import Choices, Counts, chains
+from hwnas.space.moves import sample
 
 _GROWTH = 1.1  # of the number told, after which the members are weighed again
 
@@ -34,7 +35,10 @@ class Surrogate(Modelled):
     cheap objectives have no uncertainty (Emmerich et al. 2006; Yang et al. 2019). It is looked for
     among ``candidates`` random networks and by local ``searches`` that begin on the front and at
     the best of those, through all networks that differ in one choice, or ``neighbours`` of them.
-    The cheapest network by each cheap objective, an end of the front, is a candidate too.
+    The cheapest network by each cheap objective is an end of the front whatever it is worth, and is
+    asked for after the random ones. The reference of the hypervolume lies beyond what is known of
+    cheap objectives, not of the networks told alone: else all that is dearer than the dearest told
+    would be worth nothing.
     """
 
     paper = (
@@ -59,6 +63,7 @@ class Surrogate(Modelled):
         self._choices = Choices(context.space)
         self._layers = Counts(chains(context.space.sketch(), 2))
         self._members: tuple[int, list[Members]] = (0, [])  # and how many they were learned from
+        self._spread: np.ndarray | None = None
 
     def _fit(
         self, architectures: Sequence[Architecture], values: np.ndarray, rng: np.random.Generator
@@ -102,12 +107,34 @@ class Surrogate(Modelled):
     def _chosen(self, asked: Sequence[Proposal]) -> Proposal | None:
         from threadpoolctl import threadpool_limits
 
+        for end in self._ends(self._exchanges):
+            costs = self._costs(end)
+            if end not in self._seen and costs and self._costs.cheap.violation(costs) <= 0:
+                return self._proposed(end)
         with threadpool_limits(1, user_api="blas"):  # on such small matrices more take longer
             return super()._chosen(asked)
+
+    def _range(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        low, high = super()._range(values)
+        if self._spread is None:
+            self._spread = self._known()
+        if self._spread.size:
+            cheap = ~self._expensive
+            low[cheap] = np.minimum(low[cheap], self._spread.min(axis=0))
+            high[cheap] = np.maximum(high[cheap], self._spread.max(axis=0))
+        return low, high
+
+    def _known(self) -> np.ndarray:
+        """Cheap objectives of the ends and of random networks within limits, ``[n, n_cheap]``."""
+        rng, cheap = np.random.default_rng(self._seed), self._costs.cheap
+        some = [sample(self.context.space, rng) for _ in range(self._candidates)]
+        found = [self._costs(a) for a in [*self._ends(self._exchanges), *some]]
+        kept = [cheap.values(costs) for costs in found if costs and cheap.violation(costs) <= 0]
+        return np.array(kept).reshape(len(kept), len(cheap))
 
     def _best(self, score: Score) -> Architecture | None:
         return self._climbed(score, self._searches, self._exchanges)
 
     def _load(self, state: Any) -> None:
         super()._load(state)
-        self._members = (0, [])
+        self._members, self._spread = (0, []), None
