@@ -44,8 +44,9 @@ types: $(STAMP)  ## mypy
 bench: $(STAMP)  ## every benchmark that needs no GPU
 	@set -e; for file in $(BENCHES); do echo "$$file"; $(BIN)/python $$file; done
 
-gpu-check: $(STAMP)  ## the quickstart, latency, memory and resume on a GPU
+gpu-check: $(STAMP)  ## the quickstart, latency, memory, resume and supernets on a GPU
 	$(BIN)/python benchmarks/gpu_check.py
+	$(BIN)/python benchmarks/gpu_supernet.py
 
 clean:  ## remove .venv, caches and build outputs; runs/ stays
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
