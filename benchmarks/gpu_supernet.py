@@ -14,20 +14,16 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
 from _pages import fill
-from supernet import BATCH, LR, ROWS, SPACES, Noise, estimator, our_step, plain_step, same
+from supernet import BATCH, ROWS, SPACES, estimator, network, network_step, our_step, plain_step
 
 from hwnas.core import Device
-from hwnas.estimate.nn.batches import Batches
-from hwnas.estimate.nn.learner import Learner
 from hwnas.estimate.nn.recorder import Recorder
 from hwnas.profile.conditions import conditions
-from hwnas.space.replay import build
 
 STEPS, LOSSES, EXACT = 10, 6, 3  # timed; compared with each other; with the reference
 FEW = {"darts, second order": 3}  # timed where a step takes seconds; its kernels are not counted
@@ -47,7 +43,7 @@ def side(row: str, name: str, precision: str, steps: int) -> dict[str, Any]:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    step = network_step(name) if row == ALONE else supernet_step(row, name, precision)
+    step = alone_step(name) if row == ALONE else supernet_step(row, name, precision)
     first = [timed(step) for _ in range(LOSSES if steps else EXACT)]
     seconds = [timed(step)[1] for _ in range(steps)]
     found: dict[str, Any] = {
@@ -73,16 +69,13 @@ def supernet_step(row: str, name: str, precision: str) -> Callable[[], float]:
     return our_step(row, space, shared)
 
 
-def network_step(name: str) -> Callable[[], float]:
+def alone_step(name: str) -> Callable[[], float]:
     """A training step of a network alone."""
-    space, device = SPACES["nas_bench_201"](), Device("cuda")
-    learner = Learner(build(space, same(space)), Noise(), device, 1, LR)
+    device = Device("cuda")
+    learner = network(SPACES["nas_bench_201"](), device)
     if name == "ours":
         learner._recorder = Recorder(records=False)
-    batches = Batches(Noise(), "train", device, 1, batch=BATCH)
-    numbers = count()
-    learner.network.train()
-    return lambda: float(learner._step(*batches.training(next(numbers))))
+    return network_step(learner, device)
 
 
 def timed(step: Callable[[], float]) -> tuple[float, float]:

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
+from itertools import count, repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -191,11 +191,21 @@ def alone(row: str, precision: str, steps: int) -> dict[str, Any]:
     """That network as it is trained alone, for its memory."""
     space = SPACES[ROWS[row][0]]()
     device = Device(threads=THREADS, precision=precision)
+    return timed(network_step(network(space, device), device), steps)
+
+
+def network(space: Any, device: Device) -> Learner:
+    """One of the space that is trained alone."""
     learner = Learner(build(space, same(space)), Noise(), device, 1, LR)
-    batches = Batches(Noise(), "train", device, 1, batch=BATCH)
-    numbers = iter(range(1000))
     learner.network.train()
-    return timed(lambda: float(learner._step(*batches.training(next(numbers)))), steps)
+    return learner
+
+
+def network_step(learner: Learner, device: Device) -> Callable[[], float]:
+    """Takes a training step of it, and gives its loss."""
+    batches = Batches(Noise(), "train", device, 1, batch=BATCH)
+    numbers = count()
+    return lambda: float(learner._step(*batches.training(next(numbers))))
 
 
 def timed(step: Callable[[], Any], steps: int) -> dict[str, Any]:

@@ -65,8 +65,7 @@ class Learner:
         self._parameters = list(network.parameters())
         self._heads = [weight for _, weight in graph.auxiliary]
         self._scheduled = [m for m in network.modules() if isinstance(m, Scheduled)]
-        # A schedule inside of a network would be recorded as it stands.
-        self._recorder = Recorder(device.kind == "cuda" and not self._scheduled)
+        self._recorder = Recorder.of(network, device)
         self._seed = seed
         self._inherited = False
         self.spent = Spent()

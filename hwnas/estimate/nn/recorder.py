@@ -5,7 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from hwnas.core.device import Device
+from hwnas.graph.modules import Scheduled
 
 Results = Sequence[Tensor | None]
 Function = Callable[..., Results]
@@ -31,6 +34,15 @@ class Recorder:
         self._calls: Counter[Hashable] = Counter()
         self._recordings: dict[Hashable, _Recording] = {}
         self._kept: set[int] = set()  # the results of recordings
+
+    @classmethod
+    def of(cls, network: nn.Module, device: Device) -> "Recorder":
+        """That of a network's steps, on a GPU.
+
+        What is scheduled inside of a network is a number in Python, and would be recorded as it is.
+        """
+        scheduled = any(isinstance(m, Scheduled) for m in network.modules())
+        return cls(device.kind == "cuda" and not scheduled)
 
     def __call__(self, name: Hashable, function: Function, *inputs: Tensor) -> Results:
         """The results; they hold until the next call of this ``name``.

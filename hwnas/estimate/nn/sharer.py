@@ -59,8 +59,7 @@ class Sharer:
         decay = recipe.weight_decay if weight_decay is None else weight_decay
         clip = _CLIP if recipe.clip is None else recipe.clip
         self._passes = Passes(self.supernet, task, recipe.momentum, decay, clip)
-        # A schedule inside of a network would be recorded as it stands.
-        self._recorder = Recorder(device.kind == "cuda" and not self._scheduled)
+        self._recorder = Recorder.of(supernet, device)
         self.spent = Spent()
 
     def _mixture(self, point: Point) -> Tensor:
