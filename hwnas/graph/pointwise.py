@@ -17,11 +17,16 @@ class Pointwise(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Shape ``[batch, channels, height, width]``."""
-        # The strides of a single channel or pixel fit both layouts; with them the backward pass
-        # of a NASNet stem of one channel aborted on some processors (torch 2.15).
-        clear = min(input.shape[1:]) > 1 and self.out_channels > 1
-        laid = input.is_contiguous(memory_format=torch.channels_last)
-        if not (clear and laid and trained_here(input)):
+        if not (trained_here(input) and self._rows(input)):
             return super().forward(input)
         rows = functional.linear(input.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
         return rows.permute(0, 3, 1, 2)
+
+    def _rows(self, input: Tensor) -> bool:
+        """Whether channels are known to lie side by side.
+
+        The strides of a single channel or pixel fit both layouts; with them the backward pass of a
+        NASNet stem of one channel aborted on some processors (torch 2.15).
+        """
+        clear = min(input.shape[1:]) > 1 and self.out_channels > 1
+        return clear and input.is_contiguous(memory_format=torch.channels_last)

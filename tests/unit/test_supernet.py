@@ -1,11 +1,14 @@
 """Supernets: what one-hot mixtures and gates compute, and what cannot be relaxed."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from hwnas.core import Architecture, HwnasError, Mixture, Pick, Space, TensorType
+from hwnas.estimate.nn import checkpoint
 from hwnas.graph.blocks import conv_norm_relu, relu_conv_norm
 from hwnas.graph.graph import Graph, Node
 from hwnas.graph.ops.batch_norm import BatchNorm
@@ -15,10 +18,13 @@ from hwnas.graph.ops.global_pool import GlobalPool
 from hwnas.graph.ops.identity import Identity
 from hwnas.graph.ops.linear import Linear
 from hwnas.graph.ops.pool import Pool
+from hwnas.graph.ops.sequence import Sequence
 from hwnas.graph.ops.sum import Sum
+from hwnas.space import darts
 from hwnas.space.chain import Chain
 from hwnas.space.moves import sample
 from hwnas.space.nas_bench_201 import NasBench201
+from hwnas.space.nn.network import Network
 from hwnas.space.nn.supernet import Supernet
 from hwnas.space.replay import build, relax
 from hwnas.testing import check_space
@@ -256,3 +262,53 @@ def test_what_options_begin_with_is_done_once(monkeypatch: pytest.MonkeyPatch) -
     net(torch.zeros(2, 3, 8, 8), weights, {name: tuple(range(5)) for name in net.choices})
     # Three states in each of three cells, two ReLUs in each reduction, one at the end.
     assert len(done) == 3 * 3 + 2 * 2 + 1
+
+
+def test_what_has_no_weights_is_computed_once_for_the_same_input() -> None:
+    net = Supernet(darts.Darts(IMAGE, 10, cells=3, channels=4, affine=False))
+    pools = [m for m in net.modules() if isinstance(m, torch.nn.MaxPool2d)]
+    done: list[torch.nn.Module] = []
+    for pool in pools:
+        pool.register_forward_hook(lambda module, *_: done.append(module))
+    # Fourteen edges of a cell begin in five states.
+    assert len(pools) == 3 * 5
+    every = {name: tuple(range(len(choice.options))) for name, choice in net.choices.items()}
+    net(torch.randn(2, 3, 8, 8), {n: torch.ones(len(o)) for n, o in every.items()}, every)
+    assert sorted(map(id, done)) == sorted(map(id, pools))
+
+
+class Pooled(Space):
+    """Two edges that may pool the same input, with statistics but no weights."""
+
+    def graph(self, pick: Pick) -> Graph:
+        g = Graph(self.input)
+        pool = Sequence("pool", (Pool("max", 3, 1, 1), BatchNorm(affine=False)))
+        options = {"skip": Identity(), "pool": pool}
+        terms = [pick.op(f"edge{i}", g.input, options) for i in range(2)]
+        x = g.add("pooled", GlobalPool(), g.add("sum", Sum(), *terms))
+        return g.finish(g.add("classifier", Linear(self.outputs), x))
+
+
+def test_statistics_of_what_is_computed_once_are_those_of_every_edge(tmp_path: Path) -> None:
+    net = Supernet(Pooled(IMAGE, 5))
+    weights = {name: torch.ones(2) for name in net.choices}
+    net(torch.randn(8, *IMAGE.shape), weights, {"edge0": (0, 1), "edge1": (1,)})
+    first, second = (v for n, v in net.state_dict().items() if n.endswith("running_var"))
+    assert first.data_ptr() == second.data_ptr() and (first != 1).all()
+    net(torch.randn(8, *IMAGE.shape), None, {"edge0": (0,), "edge1": (1,)})
+    (steps,) = {int(v) for n, v in net.state_dict().items() if n.endswith("tracked")}
+    assert steps == 2
+    checkpoint.save(tmp_path / "weights", net.state_dict(), {})
+    assert checkpoint.load(tmp_path / "weights")[0].keys() == net.state_dict().keys()
+
+
+def test_what_is_computed_once_is_so_wherever_it_is_active() -> None:
+    space = darts.Darts(IMAGE, 10, cells=3, channels=4, affine=False)
+    net = Supernet(space).eval()
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        architecture = sample(space, rng)
+        alone = Network(build(space, architecture)).eval()
+        alone.load_state_dict({n: net.state_dict()[n] for n in alone.state_dict()})
+        x = torch.randn(2, 3, 8, 8)
+        torch.testing.assert_close(net(x, None, net.active(architecture)), alone(x))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -15,7 +16,11 @@ from hwnas.core.files import whole
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write ``tensors`` and JSON ``facts``, whole or not at all."""
-    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    # Copies, as safetensors takes no two names for the same memory.
+    plain = {
+        name: t.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, t in tensors.items()
+    }
     with whole(path) as partial:
         save_file(plain, partial, metadata={"facts": json.dumps(facts)})
 

@@ -21,6 +21,11 @@ class BatchNorm(Op):
     keeps_zero = True
     order = "kept"
 
+    @property
+    def weighted(self) -> bool:
+        """Where it scales and shifts."""
+        return self.affine
+
     def infer(self, *inputs: TensorType) -> TensorType:
         """The input's type."""
         image(self, inputs[0])

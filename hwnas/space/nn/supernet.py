@@ -1,6 +1,6 @@
 """All networks of a space in one, sharing weights."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from functools import reduce
 
 from torch import Tensor, nn
@@ -24,16 +24,17 @@ from hwnas.space.replay import relax
 Active = Mapping[str, tuple[int, ...]]
 Weights = Mapping[str, Tensor]
 Gates = Iterable[tuple[Choice, int]]
-_Step = tuple[Node, tuple[int, ...], str, tuple[str, ...]]
-"""A node, the places of its inputs that are read, the name of what it begins with if that may be
-shared, and the values that nobody reads after it."""
+_Step = tuple[Node, tuple[int, ...], tuple[str, ...], str, tuple[str, ...]]
+"""A node, the places of its inputs that are read and the names of these values, the name of what it
+begins with if that may be shared, and the values that nobody reads after it."""
 
 
 class Supernet(nn.Module):
     """Every option of every choice; a mixture weighs them, and only active ones are computed.
 
     With the one-hot mixture of an architecture it computes what the stand-alone network with the
-    same weights does. Raises :class:`HwnasError` if the space cannot be relaxed.
+    same weights does. What has no weights of its own, such as the pooling of one input on several
+    edges, is computed once. Raises :class:`HwnasError` if the space cannot be relaxed.
     """
 
     def __init__(self, space: Space) -> None:
@@ -46,7 +47,20 @@ class Supernet(nn.Module):
                 if not isinstance(n.op, Mix)
             }
         )
+        self._first = self._united()
         self._plans: dict[tuple[tuple[int, ...], ...], list[_Step]] = {}
+
+    def _united(self) -> dict[str, str]:
+        """The first node of the same value, by node; their module becomes one, statistics too."""
+        first = {INPUT: INPUT}
+        met: dict[Hashable, Node] = {}
+        for node in self.graph:
+            first[node.id] = node.id
+            if _plain(node.op):
+                same = met.setdefault((node.op, *(first[i.id] for i in node.inputs)), node)
+                first[node.id] = same.id
+                self.ops[module_name(node.weights)] = self.ops[module_name(same.weights)]
+        return first
 
     def active(self, point: Architecture | Mixture) -> dict[str, tuple[int, ...]]:
         """The options to compute, by choice: those of weight, or those that a mixture names."""
@@ -68,8 +82,8 @@ class Supernet(nn.Module):
         """
         values = {INPUT: x}
         del x
-        for node, taken, begun, dead in self._plan(active):
-            inputs = [values[node.inputs[i].id] for i in taken]
+        for node, taken, read, begun, dead in self._plan(active):
+            inputs = [values[id] for id in read]
             if isinstance(node.op, Mix):
                 values[node.id] = _mixed(inputs, taken, weights, node.op.choice)
             elif isinstance(node.op, Sum):
@@ -100,16 +114,24 @@ class Supernet(nn.Module):
         key = tuple(active[name] for name in self.choices)
         if key not in self._plans:
             needed = {self.graph.output.id}
-            steps: list[tuple[Node, tuple[int, ...]]] = []
+            steps: list[tuple[Node, tuple[int, ...], tuple[str, ...]]] = []
             for node in reversed(list(self.graph)):
                 if node.id in needed:
                     taken = tuple(_taken(node, active))
-                    needed.update(node.inputs[i].id for i in taken)
-                    steps.append((node, taken))
+                    read = tuple(self._first[node.inputs[i].id] for i in taken)
+                    needed.update(read)
+                    steps.append((node, taken, read))
             if len(self._plans) > 1000:  # sampled paths differ at every step
                 self._plans.clear()
             self._plans[key] = _freeing(steps[::-1], self.graph.output.id)
         return self._plans[key]
+
+
+def _plain(op: Op | None) -> bool:
+    """Whether it does the same to the same input, wherever it is; sums have gates."""
+    if op is None or isinstance(op, Sum):
+        return False
+    return not any(part.weighted or part.random for part in op.parts())
 
 
 def _taken(node: Node, active: Active) -> Iterable[int]:
@@ -135,26 +157,27 @@ def _zero(op: Op | None) -> bool:
     return isinstance(op, Zero) or (isinstance(op, Sequence) and _zero(op.ops[-1]))
 
 
-def _freeing(steps: list[tuple[Node, tuple[int, ...]]], output: str) -> list[_Step]:
+def _freeing(
+    steps: list[tuple[Node, tuple[int, ...], tuple[str, ...]]], output: str
+) -> list[_Step]:
     """Each step with the values that nobody reads after it."""
-    begun = [_begun(node) for node, _ in steps]
-    read = [
-        dict.fromkeys([*(node.inputs[i].id for i in taken), *filter(None, [name])])
-        for (node, taken), name in zip(steps, begun, strict=True)
+    begun = [_begun(node.op, read) for node, _, read in steps]
+    used = [
+        dict.fromkeys([*step[2], *filter(None, [name])])
+        for step, name in zip(steps, begun, strict=True)
     ]
-    last = {id: i for i, ids in enumerate(read) for id in ids}
+    last = {id: i for i, ids in enumerate(used) for id in ids}
     return [
-        (node, taken, begun[i], tuple(id for id in read[i] if last[id] == i and id != output))
-        for i, (node, taken) in enumerate(steps)
+        (*step, begun[i], tuple(id for id in used[i] if last[id] == i and id != output))
+        for i, step in enumerate(steps)
     ]
 
 
-def _begun(node: Node) -> str:
-    """The name of its input behind the activation that it begins with, if it does."""
-    op = node.op
+def _begun(op: Op | None, read: tuple[str, ...]) -> str:
+    """The name of the input behind the activation that it begins with, if it does."""
     if not isinstance(op, Sequence) or not isinstance(op.ops[0], Activation):
         return ""
-    return f"{op.ops[0]!r} of {node.inputs[0].id}"
+    return f"{op.ops[0]!r} of {read[0]}"
 
 
 def _mixed(
