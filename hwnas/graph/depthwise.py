@@ -1,5 +1,6 @@
-"""Depthwise convolution with a faster backward pass on the CPU."""
+"""Depthwise convolution with faster backward passes."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwnas.graph.trained_here import trained_here
+from hwnas.graph.twice import is_differentiated_twice, weights_wanted
 
 _backward = torch.ops.aten.convolution_backward
 
@@ -17,7 +19,8 @@ class Depthwise(nn.Conv2d):
     On the CPU torch's own backward pass takes up to ten times the forward pass, if filters are
     dilated or larger than 3x3, and fifty times if they have a stride as well. With stride 1 the
     gradient in the input is a forward pass with the filters turned round; that in the filters is a
-    convolution of the input by the output's gradient (benchmarks/supernet.py).
+    convolution of the input by the output's gradient (benchmarks/supernet.py). Torch differentiates
+    gradients of such convolutions channel by channel; each is a convolution of the same kind.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -25,54 +28,109 @@ class Depthwise(nn.Conv2d):
         (height, width), (down, right) = self.kernel_size, self.stride
         dilation, padding = self.dilation[0], self.dilation[0] * (height - 1) // 2
         plain = self.bias is None and self.padding == (padding, padding) and height % 2
+        square = height == width > 1 and down == right
         # Filters whose taps are a multiple of the stride apart read only what lies on its grid.
-        fast = height == width > 1 and down == right and (down == 1 or dilation % down == 0)
-        if not (plain and fast and trained_here(input)):
+        on_grid = down == 1 or dilation % down == 0
+        twice = is_differentiated_twice()
+        if not (plain and square and (twice or (on_grid and trained_here(input)))):
             return super().forward(input)
-        if down > 1:
-            input, dilation = input[:, :, ::down, ::down], dilation // down
-        result: Tensor = _Depthwise.apply(input, self.weight, dilation)
+        if on_grid and down > 1:
+            input, dilation, down = input[:, :, ::down, ::down], dilation // down, 1
+        result: Tensor = _Output.apply(input, self.weight, _Kind(height, down, dilation, twice))
         return result
 
 
-class _Depthwise(torch.autograd.Function):
-    """Stride 1, padded to keep the size."""
+@dataclass(frozen=True)
+class _Kind:
+    """Padded to keep the size, but for the stride."""
 
+    k: int
+    stride: int
+    dilation: int
+    twice: bool
+
+    @property
+    def padding(self) -> int:
+        return self.dilation * (self.k - 1) // 2
+
+
+# The result is linear in input and filters, so its product with a gradient g has three derivatives
+# of one kind, and the derivatives of each are the other two.
+
+
+class _Output(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor, dilation: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, w: Tensor, kind: _Kind) -> Tensor:
         ctx.save_for_backward(x, w)
-        ctx.save_for_forward(x, w)
-        ctx.set_materialize_grads(False)
-        ctx.dilation = dilation
-        return _convolved(x, w, dilation)
+        ctx.kind = kind
+        return functional.conv2d(x, w, None, kind.stride, kind.padding, kind.dilation, len(w))
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, w = ctx.saved_tensors
         gx = gw = None
         if ctx.needs_input_grad[0]:
-            gx = _convolved(g, w.flip(2, 3), ctx.dilation)
-        if ctx.needs_input_grad[1]:
-            gw = _in_filters(x, g, w.shape[2], ctx.dilation)
+            fixed = w.detach() if ctx.kind.twice else w
+            gx = _InInput.apply(g, fixed, ctx.kind, x.shape)
+        if ctx.needs_input_grad[1] and weights_wanted(ctx.kind.twice):
+            gw = _InFilters.apply(x, g, ctx.kind)
         return gx, gw, None
 
+
+class _InInput(torch.autograd.Function):
+    """Shape ``[batch, channels, height, width]``."""
+
     @staticmethod
-    def jvp(ctx: Any, tx: Tensor | None, tw: Tensor | None, _: None) -> Tensor | None:
-        x, w = ctx.saved_tensors
-        moved = None if tx is None else _Depthwise.apply(tx, w, ctx.dilation)
-        if tw is None:
-            return moved
-        turned: Tensor = _Depthwise.apply(x, tw, ctx.dilation)
-        return turned if moved is None else moved + turned
+    def forward(ctx: Any, g: Tensor, w: Tensor, kind: _Kind, shape: torch.Size) -> Tensor:
+        ctx.save_for_backward(g, w)
+        ctx.kind = kind
+        if kind.stride == 1:
+            turned = w.flip(2, 3)
+            return functional.conv2d(g, turned, None, 1, kind.padding, kind.dilation, len(w))
+        layout = torch.channels_last
+        x = torch.empty(shape, dtype=g.dtype, device=g.device, memory_format=layout)
+        return _torch_backward(g, x, w, kind, 0)
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
+        g, w = ctx.saved_tensors
+        gg = _Output.apply(v, w, ctx.kind) if ctx.needs_input_grad[0] else None
+        gw = _InFilters.apply(v, g, ctx.kind) if ctx.needs_input_grad[1] else None
+        return gg, gw, None, None
 
 
-def _convolved(x: Tensor, w: Tensor, dilation: int) -> Tensor:
-    padding = dilation * (w.shape[2] - 1) // 2
-    return functional.conv2d(x, w, None, 1, padding, dilation, len(w))
+class _InFilters(torch.autograd.Function):
+    """Shape ``[channels, 1, k, k]``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, g: Tensor, kind: _Kind) -> Tensor:
+        ctx.save_for_backward(x, g)
+        ctx.kind = kind
+        if kind.stride == 1 and x.device.type == "cpu":
+            return _in_filters(x, g, kind.k, kind.dilation)
+        w = x.new_empty(x.shape[1], 1, kind.k, kind.k)
+        return _torch_backward(g, x, w, kind, 1)
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
+        x, g = ctx.saved_tensors
+        gx = _InInput.apply(g, v, ctx.kind, x.shape) if ctx.needs_input_grad[0] else None
+        gg = _Output.apply(x, v, ctx.kind) if ctx.needs_input_grad[1] else None
+        return gx, gg, None
+
+
+def _torch_backward(g: Tensor, x: Tensor, w: Tensor, kind: _Kind, place: int) -> Tensor:
+    """The gradient in x (0) or w (1), of which only the shape counts."""
+    stride, padding, dilation = ((n, n) for n in (kind.stride, kind.padding, kind.dilation))
+    mask = (place == 0, place == 1, False)
+    found: Tensor = _backward(
+        g, x, w, None, stride, padding, dilation, False, (0, 0), len(w), mask
+    )[place]
+    return found
 
 
 def _in_filters(x: Tensor, g: Tensor, k: int, dilation: int) -> Tensor:
-    """The gradient in filters ``[channels, 1, k, k]``."""
+    """The gradient in filters at stride 1 on the CPU."""
     n, c, height, width = x.shape
     if k > 3 or height % dilation or width % dilation:
         # One filter an image and channel, as large as the image: as many outputs as taps.

@@ -1,4 +1,4 @@
-"""Convolutions and norms with training passes of their own: torch's values, gradients, tangents."""
+"""Convolutions and norms with training passes of their own: torch's values and gradients."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
-from torch.func import functional_call
 
 from hwnas.graph import depthwise
 from hwnas.graph.depthwise import Depthwise
 from hwnas.graph.norm import Norm
 from hwnas.graph.pointwise import Pointwise
+from hwnas.graph.twice import differentiated_twice
 
 FILTERS = [(1, 1, 1), (3, 1, 1), (3, 1, 2), (5, 1, 1), (5, 1, 2), (7, 1, 1), (3, 2, 1), (3, 2, 2)]
 FILTERS += [(5, 2, 4), (5, 2, 3)]
@@ -81,36 +80,31 @@ def test_values_and_gradients(name: str, size: tuple[int, int], channels_last: b
 
 @pytest.mark.parametrize("channels_last", [True, False])
 @pytest.mark.parametrize("name", PAIRS)
-def test_tangents_and_their_gradients(name: str, channels_last: bool) -> None:
-    """Against the derivative of torch's gradient: that of torch's tangent of a norm is wrong."""
+def test_gradients_in_weights_that_are_differentiated_again(name: str, channels_last: bool) -> None:
     ours, theirs = twins(name)
     x = images((8, 8), channels_last).requires_grad_()
-    weights = {n: p.detach() for n, p in ours.named_parameters()}
-    along = {n: torch.rand_like(p) for n, p in weights.items()}
-    v = torch.rand_like(x)
-    with forward_ad.dual_level():
-        duals = {n: forward_ad.make_dual(p, along[n]) for n, p in weights.items()}
-        y = functional_call(ours, duals, (forward_ad.make_dual(x * 1, v),))
-        value, tangent = forward_ad.unpack_dual(y)
-    (mine,) = torch.autograd.grad((value**2 * tangent).sum(), x)
+    scale = torch.tensor(1.3, dtype=x.dtype, requires_grad=True)
+    along = [torch.rand_like(p) for p in (scale, *ours.parameters())]
 
-    y = theirs(x)
-    moved = torch.autograd.grad((y**3).sum() / 3, [x, *theirs.parameters()], create_graph=True)
-    both = [v, *(along[n] for n, _ in theirs.named_parameters())]
-    known = sum((g * t).sum() for g, t in zip(moved, both, strict=True))
-    torch.testing.assert_close((value**2 * tangent).sum(), known)
-    torch.testing.assert_close(mine, torch.autograd.grad(known, x)[0])
+    def again(module: Any) -> Tensor:
+        loss = ((scale * module(x.sin())) ** 3).sum()
+        first = torch.autograd.grad(loss, [scale, *module.parameters()], create_graph=True)
+        return torch.autograd.grad(first, x, along)[0]
+
+    with differentiated_twice():
+        mine = again(ours)
+    torch.testing.assert_close(mine, again(theirs))
+    for one, other in zip(ours.buffers(), theirs.buffers(), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("module", [nn.BatchNorm2d(3).double(), Norm(3).double()])
 def test_in_evaluation_norms_are_torchs(module: Any) -> None:
     module.running_mean.fill_(0.5)
     module.eval()
-    with forward_ad.dual_level():
-        dual = forward_ad.make_dual(images((4, 4), True)[:, :3], torch.ones(3, 3, 4, 4).double())
-        value, tangent = forward_ad.unpack_dual(module(dual))
-    torch.testing.assert_close(tangent, torch.full_like(tangent, (1 + 1e-5) ** -0.5))
-    torch.testing.assert_close(value, (images((4, 4), True)[:, :3] - 0.5) * (1 + 1e-5) ** -0.5)
+    x = images((4, 4), True)[:, :3]
+    with differentiated_twice():
+        torch.testing.assert_close(module(x), (x - 0.5) * (1 + 1e-5) ** -0.5)
 
 
 def test_only_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

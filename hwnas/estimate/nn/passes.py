@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 from torch.func import functional_call
 
 from hwnas.estimate.nn.recorder import Results
+from hwnas.graph.twice import differentiated_twice
 from hwnas.space.nn.supernet import Active, Supernet
 from hwnas.task.task import Task
 
@@ -74,16 +74,6 @@ class Passes:
         outputs: Tensor = functional_call(self._supernet, named, (x, mixture, active))
         return outputs
 
-    def stepped(
-        self, active: Active, x: Tensor, y: Tensor, mixture: Tensor, rate: Tensor
-    ) -> Results:
-        """The weights after one virtual step."""
-        loss = self._task.loss(self._supernet(x, self.parts(mixture), active), y)
-        found = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
-        with torch.no_grad():
-            steps = zip(self.parameters, self.momenta, found, strict=True)
-            return [w - rate * (self._momentum * m + g + self._decay * w) for w, m, g in steps]
-
     def validated(
         self, active: Active, x: Tensor, y: Tensor, mixture: Tensor, *stepped: Tensor
     ) -> Results:
@@ -99,22 +89,37 @@ class Passes:
         every = torch.autograd.grad(loss, [*leaves, *stepped], materialize_grads=True)
         return [loss.detach(), torch.cat(every[: len(leaves)]), *every[len(leaves) :]]
 
-    def crossed(
-        self, active: Active, x: Tensor, y: Tensor, mixture: Tensor, *along: Tensor
+    def unrolled(
+        self,
+        active: Active,
+        train_x: Tensor,
+        train_y: Tensor,
+        x: Tensor,
+        y: Tensor,
+        mixture: Tensor,
+        rate: Tensor,
     ) -> Results:
-        """d/d mixture of <d training loss / d weights, along>: backwards through a tangent.
+        """The loss after a virtual step on a training batch, and its gradient in the mixture.
 
-        Other than the finite differences of DARTS (equation 8) this does not meet the kinks of
-        ReLUs, and takes the memory of two networks.
+        Through that step (equation 7 of DARTS), and exactly: the finite differences of equation 8
+        meet the kinks of ReLUs.
         """
         parts = self.parts(mixture, gradient=True)
-        with forward_ad.dual_level():
-            pairs = zip(self.parameters, along, strict=True)
-            duals = [forward_ad.make_dual(w.detach(), v) for w, v in pairs]
-            outputs, tangent = forward_ad.unpack_dual(self._outputs(duals, parts, active, x))
-        assert tangent is not None
-        loss = self._task.loss(outputs, y)
-        (slope,) = torch.autograd.grad(loss, outputs, create_graph=True)
-        moved = (slope * tangent).sum()
-        found = torch.autograd.grad(moved, list(parts.values()), materialize_grads=True)
-        return [torch.cat(found)]
+        with differentiated_twice():
+            loss = self._task.loss(self._supernet(train_x, parts, active), train_y)
+            found = torch.autograd.grad(loss, self.parameters, create_graph=True, allow_unused=True)
+        with torch.no_grad():
+            steps = list(torch._foreach_mul(self.momenta, self._momentum))
+            torch._foreach_add_(steps, self.parameters, alpha=self._decay)
+            for step, g in zip(steps, found, strict=True):
+                if g is not None:
+                    step.add_(g)
+            stepped = [w - rate * s for w, s in zip(self.parameters, steps, strict=True)]
+        after, slopes, *along = self.validated(active, x, y, mixture, *stepped)
+        assert slopes is not None
+        used = [(g, v) for g, v in zip(found, along, strict=True) if g is not None]
+        gradients, directions = zip(*used, strict=True)
+        cross = torch.autograd.grad(
+            gradients, list(parts.values()), directions, materialize_grads=True
+        )
+        return [after, slopes - rate * torch.cat(cross)]

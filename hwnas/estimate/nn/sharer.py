@@ -125,12 +125,8 @@ class Sharer:
         if order == 1:
             loss, slopes = self._run(self._passes.validated, active, (), *valid, mixture)
         else:
-            rate = self._tensor(self._rate)
-            weights = self._run(self._passes.stepped, active, (), *train, mixture, rate)
-            given = (*valid, mixture, *weights)
-            loss, slopes, *along = self._run(self._passes.validated, active, (), *given)
-            (cross,) = self._run(self._passes.crossed, active, (), *train, mixture, *along)
-            slopes = slopes - rate * cross
+            given = (*train, *valid, mixture, self._tensor(self._rate))
+            loss, slopes = self._run(self._passes.unrolled, active, (), *given)
         return loss.item(), self._by_choice(slopes)
 
     def _tensor(self, value: float) -> Tensor:
