@@ -141,8 +141,8 @@ def _own(kind: Kind, name: str, where: str) -> Component:
 def create(kind: Kind, config: Mapping[str, Any], where: str, *injected: Any) -> Any:
     """Build the component that ``config`` names, its other keys as keyword options.
 
-    ``where`` is the key in the pipeline file, for messages. Options are the constructor's
-    keyword-only parameters; an unknown key or a wrong type is a :class:`HwnasError`.
+    ``where`` is the key in the pipeline file, for messages. An unknown key or a wrong type is a
+    :class:`HwnasError`.
     """
     if not isinstance(config.get("name"), str):
         raise HwnasError(
@@ -154,14 +154,31 @@ def create(kind: Kind, config: Mapping[str, Any], where: str, *injected: Any) ->
     return cls(*injected, **check_options(cls, options, where))
 
 
-def check_options(cls: type[Any], options: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The options, validated against the keyword-only parameters of the constructor."""
-    parameters = inspect.signature(cls, eval_str=True).parameters.values()
-    fields: dict[str, Any] = {
-        p.name: (p.annotation, ... if p.default is p.empty else p.default)
-        for p in parameters
+def known_options(cls: type[Any]) -> dict[str, tuple[Any, Any]]:
+    """Annotation and default of each option by name, ``...`` if it has none; its own come first.
+
+    They are the keyword-only parameters of the constructor and, if it has ``**options`` to pass on,
+    of the next one among the bases, and so on. A parameter hides those of its name in bases; if it
+    is not keyword-only, there is no such option.
+    """
+    known: dict[str, inspect.Parameter] = {}
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(vars(base)["__init__"], eval_str=True).parameters
+        known = known | {name: p for name, p in parameters.items() if name not in known}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            break
+    return {
+        name: (p.annotation, ... if p.default is p.empty else p.default)
+        for name, p in known.items()
         if p.kind is p.KEYWORD_ONLY
     }
+
+
+def check_options(cls: type[Any], options: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The options, validated against those of :func:`known_options`."""
+    fields: dict[str, Any] = known_options(cls)
     unknown = [key for key in options if key not in fields]
     if unknown:
         raise HwnasError(f"{where}.{unknown[0]}: unknown key.", nearest(unknown[0], list(fields)))

@@ -19,7 +19,7 @@ class Strategy(ABC):
     provide: ``mixture``, ``gradient``, ``second_order``, ``parent`` (to go on with a network's own
     weights), ``inherit`` (to begin from those of another network), ``shared`` (training one network
     trains them all, and one that was not trained can be scored). Keyword-only parameters of the
-    constructor are the options of a pipeline file.
+    constructor are the options of a pipeline file, those of a base too if it takes ``**options``.
     """
 
     paper: ClassVar[str] = ""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hwnas.core.errors import HwnasError
-from hwnas.core.registry import check_options, create, discover, find, nearest
+from hwnas.core.registry import check_options, create, discover, find, known_options, nearest
 
 
 class Sized:
@@ -23,6 +23,40 @@ class Sized:
         inner: dict[str, Any] | None = None,
     ) -> None:
         self.population, self.share, self.kinds, self.inner = population, share, kinds, inner
+
+
+class Plain(Sized):
+    """Has no constructor."""
+
+
+class Larger(Plain):
+    """Has an option of its own, another default, and no more kinds."""
+
+    def __init__(
+        self,
+        context: object,
+        kinds: list[int] | None = None,
+        *,
+        rate: float,
+        population: int = 50,
+        **options: Any,
+    ) -> None:
+        super().__init__(context, population=population, kinds=kinds or [7], **options)
+        self.rate = rate
+
+
+class Largest(Larger):
+    """Passes on what it has no name for."""
+
+    def __init__(self, context: object, *, share: float = 0.25, **options: Any) -> None:
+        super().__init__(context, share=share, **options)
+
+
+class Closed(Largest):
+    """Passes on nothing."""
+
+    def __init__(self, context: object, *, share: float = 0.1) -> None:
+        super().__init__(context, share=share, rate=1.0)
 
 
 def test_what_there_is() -> None:
@@ -98,6 +132,64 @@ def test_an_unknown_key_shows_near_ones() -> None:
     with pytest.raises(HwnasError) as caught:
         check_options(Sized, {"populatoin": 3}, "search")
     assert "Did you mean population?" in caught.value.hint
+
+
+def test_options_are_inherited_while_they_are_passed_on() -> None:
+    assert known_options(Plain) == known_options(Sized)
+    inner = (dict[str, Any] | None, None)
+    assert list(known_options(Larger).items()) == [
+        ("rate", (float, ...)),
+        ("population", (int, 50)),
+        ("share", (float, 0.5)),
+        ("inner", inner),
+    ]
+    assert list(known_options(Largest).items()) == [
+        ("share", (float, 0.25)),
+        ("rate", (float, ...)),
+        ("population", (int, 50)),
+        ("inner", inner),
+    ]
+    assert known_options(Closed) == {"share": (float, 0.1)}
+    assert known_options(object) == {}
+    options = {"rate": 2, "inner": {"name": "random"}}
+    made = Largest(None, **check_options(Largest, options, "search"))
+    assert (made.rate, made.population, made.share, made.kinds) == (2.0, 50, 0.25, [7])
+    assert made.inner == {"name": "random"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        ({"rate": 1.0, "populatoin": 3}, "search.populatoin: unknown key.", "mean population?"),
+        ({"rate": 1.0, "kinds": [1]}, "search.kinds: unknown key.", "Allowed: inner, population"),
+        ({"rate": 1.0, "options": {}}, "search.options: unknown key.", "Allowed: inner"),
+        ({"rate": 1.0, "population": "3"}, "search.population", ""),
+        ({"rate": 1.0, "share": None}, "search.share", ""),
+        ({}, "search.rate: field required", ""),
+    ],
+)
+def test_mistakes_in_inherited_options(options: dict[str, Any], message: str, hint: str) -> None:
+    with pytest.raises(HwnasError) as caught:
+        check_options(Largest, options, "search")
+    assert message in caught.value.message
+    assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("das", "weight_decay"),  # it would make every size the smallest
+        ("mask_connect", "weight_decay"),
+        ("proxyless", "weight_decay"),
+        ("proxyless", "betas"),
+        ("enas", "redraws"),
+    ],
+)
+def test_what_a_strategy_fixes_is_no_option(name: str, option: str) -> None:
+    cls = discover("strategies")[name].cls
+    assert {"lr"} < known_options(cls).keys()
+    with pytest.raises(HwnasError, match=rf"search\.{option}: unknown key"):
+        check_options(cls, {option: 0.1}, "search")
 
 
 def test_listing_does_not_import_torch() -> None:

@@ -25,7 +25,12 @@ class Evolving(Strategy):
     """
 
     def __init__(
-        self, context: Context, population: int, crossover: float, mutation: float
+        self,
+        context: Context,
+        *,
+        population: int = 20,
+        crossover: float = 0.9,
+        mutation: float = 0.9,
     ) -> None:
         super().__init__(context)
         at_least(2, population=population)
@@ -81,10 +86,8 @@ class Evolving(Strategy):
 class Generational(Evolving):
     """A generation is told as a whole, then who survives is selected; failed members drop out."""
 
-    def __init__(
-        self, context: Context, population: int, crossover: float, mutation: float
-    ) -> None:
-        super().__init__(context, population, crossover, mutation)
+    def __init__(self, context: Context, **options: Any) -> None:
+        super().__init__(context, **options)
         self._told: list[Told] = []
 
     @abstractmethod

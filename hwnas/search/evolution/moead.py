@@ -42,9 +42,9 @@ class Moead(Evolving):
         neighbours: int = 10,
         decomposition: Literal["weighted_sum", "tchebycheff", "pbi"] = "tchebycheff",
         crossover: float = 1.0,
-        mutation: float = 0.9,
+        **options: Any,
     ) -> None:
-        super().__init__(context, population, crossover, mutation)
+        super().__init__(context, population=population, crossover=crossover, **options)
         at_least(2, neighbours=neighbours)
         from pymoo.decomposition.pbi import PBI
         from pymoo.decomposition.tchebicheff import Tchebicheff

@@ -1,6 +1,5 @@
 """NSGA-II."""
 
-from hwnas.core.context import Context
 from hwnas.core.pareto import order
 from hwnas.search._told import Told, table
 from hwnas.search.evolution._population import Generational
@@ -17,16 +16,6 @@ class Nsga2(Generational):
     """
 
     paper = "Deb et al. 2002, A fast and elitist multiobjective genetic algorithm: NSGA-II"
-
-    def __init__(
-        self,
-        context: Context,
-        *,
-        population: int = 20,
-        crossover: float = 0.9,
-        mutation: float = 0.9,
-    ) -> None:
-        super().__init__(context, population, crossover, mutation)
 
     def _survivors(self, pool: list[Told]) -> list[Told]:
         """Best first, which is how the tournament knows who wins; ties are drawn."""

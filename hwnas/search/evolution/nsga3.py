@@ -29,20 +29,13 @@ class Nsga3(Generational):
         "reference-point-based nondominated sorting approach, part I"
     )
 
-    def __init__(
-        self,
-        context: Context,
-        *,
-        population: int = 20,
-        crossover: float = 1.0,
-        mutation: float = 0.9,
-    ) -> None:
-        super().__init__(context, population, crossover, mutation)
+    def __init__(self, context: Context, *, crossover: float = 1.0, **options: Any) -> None:
+        super().__init__(context, crossover=crossover, **options)
         from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
         from pymoo.core.problem import Problem
 
         objectives = len(context.objectives)
-        self._selection = ReferenceDirectionSurvival(directions(objectives, population))
+        self._selection = ReferenceDirectionSurvival(directions(objectives, self._size))
         self._problem = Problem(n_var=1, n_obj=objectives, n_ieq_constr=1)
         self._unit: np.ndarray | None = None
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from hwnas.core.context import Context
 from hwnas.core.outcome import Outcome
 from hwnas.core.pareto import fronts, hypervolume
 from hwnas.core.proposal import Proposal
@@ -25,16 +24,6 @@ class SmsEmoa(Evolving):
         "Beume, Naujoks and Emmerich 2007, SMS-EMOA: Multiobjective selection based on "
         "dominated hypervolume"
     )
-
-    def __init__(
-        self,
-        context: Context,
-        *,
-        population: int = 20,
-        crossover: float = 0.9,
-        mutation: float = 0.9,
-    ) -> None:
-        super().__init__(context, population, crossover, mutation)
 
     def _ask(self, n: int) -> list[Proposal]:
         proposals = []

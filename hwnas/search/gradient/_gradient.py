@@ -50,15 +50,16 @@ class Gradient(Strategy):
     def __init__(
         self,
         context: Context,
-        steps: int,
-        lr: float,
         weight_decay: float = 0.0,
+        betas: tuple[float, float] = (0.5, 0.999),
+        *,
+        lr: float,
+        steps: int = 500,
         preferences: int = 1,
         preference: list[float] | None = None,
         watch: int = 0,
         stop: float = 0.0,
         patience: int = 5,
-        betas: tuple[float, float] = (0.5, 0.999),
     ) -> None:
         super().__init__(context)
         at_least(1, steps=steps, preferences=preferences, patience=patience)

@@ -1,6 +1,6 @@
 """DARTS: differentiable architecture search."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from hwnas.core.context import Context
 from hwnas.core.proposal import Proposal
@@ -28,20 +28,13 @@ class Darts(Gradient):
         self,
         context: Context,
         *,
-        steps: int = 500,
         order: Literal[1, 2] = 1,
         lr: float = 3e-4,
         weight_decay: float = 1e-3,
         zeros: bool = False,
-        preferences: int = 1,
-        preference: list[float] | None = None,
-        watch: int = 0,
-        stop: float = 0.0,
-        patience: int = 5,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            context, steps, lr, weight_decay, preferences, preference, watch, stop, patience
-        )
+        super().__init__(context, weight_decay, lr=lr, **options)
         self._order = order
         if not zeros:
             self._barred = options_of(self._graph, Zero)

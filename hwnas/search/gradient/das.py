@@ -1,6 +1,6 @@
 """DAS: layer hyperparameters as continuous sizes."""
 
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
@@ -37,32 +37,10 @@ class DAS(Darts):
     )
 
     def __init__(
-        self,
-        context: Context,
-        *,
-        steps: int = 500,
-        order: Literal[1, 2] = 1,
-        lr: float = 0.02,
-        zeros: bool = False,
-        preferences: int = 1,
-        preference: list[float] | None = None,
-        watch: int = 0,
-        stop: float = 0.0,
-        patience: int = 5,
+        self, context: Context, weight_decay: float = 0.0, *, lr: float = 0.02, **options: Any
     ) -> None:
-        super().__init__(
-            context,
-            steps=steps,
-            order=order,
-            lr=lr,
-            weight_decay=0.0,  # it would make every size the smallest
-            zeros=zeros,
-            preferences=preferences,
-            preference=preference,
-            watch=watch,
-            stop=stop,
-            patience=patience,
-        )
+        # Decay is no option, as it would make every size the smallest.
+        super().__init__(context, weight_decay=weight_decay, lr=lr, **options)
         # Nothing at all is a size like any other.
         self._barred = {n: i for n, i in self._barred.items() if not self._choices[n].ordered}
 

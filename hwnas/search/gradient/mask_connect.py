@@ -1,5 +1,7 @@
 """MaskConnect: connectivity learning by gradient descent."""
 
+from typing import Any
+
 import numpy as np
 
 from hwnas.core.choice import Choice
@@ -24,19 +26,8 @@ class MaskConnect(Gradient):
 
     paper = "Ahmed & Torresani 2018, MaskConnect, arXiv:1807.11473"
 
-    def __init__(
-        self,
-        context: Context,
-        *,
-        steps: int = 500,
-        lr: float = 0.01,
-        preferences: int = 1,
-        preference: list[float] | None = None,
-        watch: int = 0,
-        stop: float = 0.0,
-        patience: int = 5,
-    ) -> None:
-        super().__init__(context, steps, lr, 0.0, preferences, preference, watch, stop, patience)
+    def __init__(self, context: Context, *, lr: float = 0.01, **options: Any) -> None:
+        super().__init__(context, lr=lr, **options)
 
     def _begin(self, choice: Choice) -> np.ndarray:
         return np.full(len(choice.options), 0.5)

@@ -43,22 +43,14 @@ class Proxyless(Gradient):
         self,
         context: Context,
         *,
-        steps: int = 500,
         method: Literal["gradient", "reinforce"] = "gradient",
         unbiased: bool = False,
         samples: int = 4,
         lr: float = 6e-3,
-        preferences: int = 1,
-        preference: list[float] | None = None,
-        watch: int = 0,
-        stop: float = 0.0,
-        patience: int = 5,
+        **options: Any,
     ) -> None:
         # No momentum, as in the authors' code, so that only what was drawn moves.
-        betas = (0.0, 0.999)
-        super().__init__(
-            context, steps, lr, 0.0, preferences, preference, watch, stop, patience, betas
-        )
+        super().__init__(context, betas=(0.0, 0.999), lr=lr, **options)
         at_least(1, samples=samples)
         self._reinforces = method == "reinforce"
         self.turns = 1 + (samples if self._reinforces else 1)

@@ -1,5 +1,7 @@
 """SNAS: stochastic neural architecture search."""
 
+from typing import Any
+
 import numpy as np
 
 from hwnas.core.choice import Choice
@@ -28,20 +30,13 @@ class SNAS(Gradient):
         self,
         context: Context,
         *,
-        steps: int = 500,
         lr: float = 3e-3,
         temperature: float = 1.0,
         coldest: float = 0.03,
         weight_decay: float = 1e-3,
-        preferences: int = 1,
-        preference: list[float] | None = None,
-        watch: int = 0,
-        stop: float = 0.0,
-        patience: int = 5,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            context, steps, lr, weight_decay, preferences, preference, watch, stop, patience
-        )
+        super().__init__(context, weight_decay, lr=lr, **options)
         above(0, temperature=temperature, coldest=coldest)
         self._warmest, self._coldest = temperature, coldest
 

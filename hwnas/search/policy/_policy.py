@@ -57,12 +57,13 @@ class Policy(Strategy):
     def __init__(
         self,
         context: Context,
+        *,
         batch: int,
-        hidden: int,
         lr: float,
-        entropy: float,
-        decay: float,
-        redraws: int,
+        hidden: int = 32,
+        entropy: float = 0.1,
+        decay: float = 0.95,
+        redraws: int = 5,
     ) -> None:
         super().__init__(context)
         at_least(1, batch=batch, hidden=hidden)

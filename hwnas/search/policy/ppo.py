@@ -1,5 +1,7 @@
 """PPO: neural architecture search by proximal policy optimisation."""
 
+from typing import Any
+
 import numpy as np
 
 from hwnas.core.context import Context
@@ -32,13 +34,10 @@ class PPO(Policy):
         batch: int = 20,
         epochs: int = 8,
         clip: float = 0.2,
-        hidden: int = 32,
         lr: float = 0.01,
-        entropy: float = 0.1,
-        decay: float = 0.95,
-        redraws: int = 5,
+        **options: Any,
     ) -> None:
-        super().__init__(context, batch, hidden, lr, entropy, decay, redraws)
+        super().__init__(context, batch=batch, lr=lr, **options)
         at_least(1, epochs=epochs)
         above(0, clip=clip)
         self._epochs = epochs

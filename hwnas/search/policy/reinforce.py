@@ -1,5 +1,7 @@
 """REINFORCE: neural architecture search by policy gradient."""
 
+from typing import Any
+
 import numpy as np
 
 from hwnas.core.context import Context
@@ -25,17 +27,9 @@ class Reinforce(Policy):
     )
 
     def __init__(
-        self,
-        context: Context,
-        *,
-        batch: int = 8,
-        hidden: int = 32,
-        lr: float = 0.015,
-        entropy: float = 0.1,
-        decay: float = 0.95,
-        redraws: int = 5,
+        self, context: Context, *, batch: int = 8, lr: float = 0.015, **options: Any
     ) -> None:
-        super().__init__(context, batch, hidden, lr, entropy, decay, redraws)
+        super().__init__(context, batch=batch, lr=lr, **options)
 
     def _improve(self, batch: list[Drawn], advantages: np.ndarray) -> None:
         self._controller.ascend(

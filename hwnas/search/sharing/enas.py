@@ -40,19 +40,16 @@ class ENAS(Reinforce):
     def __init__(
         self,
         context: Context,
+        redraws: int = 20,
         *,
         rounds: int = 10,
         shared_steps: int = 50,
         controller_steps: int = 30,
         batch: int = 10,
-        hidden: int = 32,
         lr: float = 0.01,
-        entropy: float = 0.1,
-        decay: float = 0.95,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            context, batch=batch, hidden=hidden, lr=lr, entropy=entropy, decay=decay, redraws=20
-        )
+        super().__init__(context, batch=batch, lr=lr, redraws=redraws, **options)
         at_least(1, rounds=rounds, shared_steps=shared_steps, controller_steps=controller_steps)
         _, self._choices = relax(context.space)
         self._shared_steps = shared_steps
