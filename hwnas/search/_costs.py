@@ -25,3 +25,8 @@ class Costs:
             except FAILURES:  # nor could it be trained
                 self._known[architecture] = None
         return self._known[architecture]
+
+    def allowed(self, architecture: Architecture) -> Mapping[str, float] | None:
+        """The same; None also where they pass a limit."""
+        costs = self(architecture)
+        return costs if costs is not None and self.cheap.violation(costs) <= 0 else None

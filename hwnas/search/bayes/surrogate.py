@@ -108,8 +108,7 @@ class Surrogate(Modelled):
         from threadpoolctl import threadpool_limits
 
         for end in self._ends(self._exchanges):
-            costs = self._costs(end)
-            if end not in self._seen and costs and self._costs.cheap.violation(costs) <= 0:
+            if end not in self._seen and self._costs.allowed(end) is not None:
                 return self._proposed(end)
         with threadpool_limits(1, user_api="blas"):  # on such small matrices more take longer
             return super()._chosen(asked)
@@ -128,9 +127,9 @@ class Surrogate(Modelled):
         """Cheap objectives of the ends and of random networks within limits, ``[n, n_cheap]``."""
         rng, cheap = np.random.default_rng(self._seed), self._costs.cheap
         some = [sample(self.context.space, rng) for _ in range(self._candidates)]
-        found = [self._costs(a) for a in [*self._ends(self._exchanges), *some]]
-        kept = [cheap.values(costs) for costs in found if costs and cheap.violation(costs) <= 0]
-        return np.array(kept).reshape(len(kept), len(cheap))
+        found = map(self._costs.allowed, [*self._ends(self._exchanges), *some])
+        values = [cheap.values(costs) for costs in found if costs is not None]
+        return np.array(values).reshape(len(values), len(cheap))
 
     def _best(self, score: Score) -> Architecture | None:
         return self._climbed(score, self._searches, self._exchanges)
