@@ -1,7 +1,7 @@
 """What the strategies share that learn a model of the objectives from what they were told."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,17 +15,12 @@ from hwnas.core.proposal import Proposal
 from hwnas.core.strategy import Strategy
 from hwnas.search._candidates import Candidates, Score
 from hwnas.search._costs import Costs
+from hwnas.search._guess import Guess, Predict
 from hwnas.search._improvement import Improvement
 from hwnas.search._options import at_least
 from hwnas.search._seen import Seen
 from hwnas.search._told import Told, table
 from hwnas.space.moves import sample
-
-Predict = Callable[[Sequence[Architecture]], tuple[np.ndarray, np.ndarray]]
-"""Means and standard deviations of what was fitted, shape ``[n, n_expensive]`` each.
-
-Means may have a first axis more: of what may equally be true of the networks told.
-"""
 
 _REACH = 1.1  # the reference of improvements, in ranges from the best value told
 
@@ -56,6 +51,7 @@ class Modelled(Strategy):
         at_least(1, startup=startup, candidates=candidates)
         self._expensive = np.array([not o.metric.cheap for o in context.objectives])
         self._costs = Costs(context)
+        self._guess = Guess(context.objectives, self._expensive, self._costs, self._predict)
         self._startup = startup
         self._candidates = candidates
         self._seed = int(context.rng.integers(2**32))
@@ -102,8 +98,8 @@ class Modelled(Strategy):
     def _random(self) -> Architecture | None:
         return self._seen.fresh(lambda: sample(self.context.space, self.context.rng))
 
-    def _predict(self) -> Predict:
-        """The model of what was told, fitted once."""
+    def _predict(self, architectures: Sequence[Architecture]) -> tuple[np.ndarray, np.ndarray]:
+        """What the model of all that was told says, which is fitted once; see :data:`Predict`."""
         told = self._told
         if self._model is None or self._model[0] != len(told):
             values, _ = table(told)
@@ -112,7 +108,7 @@ class Modelled(Strategy):
             values[:, logarithmic] = np.log(values[:, logarithmic])
             rng = np.random.default_rng([self._seed, len(told)])
             self._model = len(told), self._fit([t.architecture for t in told], values, rng)
-        return self._model[1]
+        return self._model[1](architectures)
 
     def _logarithmic(self, values: np.ndarray) -> np.ndarray:
         """Which objectives are modelled by their logarithms, shape ``[n_objectives]``."""
@@ -142,7 +138,7 @@ class Modelled(Strategy):
             means, deviation = means[:, known], deviation[known]
             gains = [
                 improvement(mean, deviation, logarithmic)
-                * self._feasible(mean, deviation, logarithmic)
+                * self._guess.feasible(mean, deviation, logarithmic)
                 for mean, improvement in zip(means, improvements, strict=True)
             ]
             result = np.full(len(known), -np.inf)
@@ -154,49 +150,6 @@ class Modelled(Strategy):
     def _range(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The best and the worst of each objective, of ``values [n, n_objectives]`` told."""
         return values.min(axis=0), values.max(axis=0)
-
-    def _feasible(
-        self, mean: np.ndarray, deviation: np.ndarray, logarithmic: np.ndarray
-    ) -> np.ndarray:
-        """The probability that all limits of expensive objectives are kept, shape ``[n]``."""
-        from scipy.special import ndtr
-
-        result = np.ones(len(mean))
-        for j, o in enumerate(self.context.objectives):
-            if o.limit is not None and self._expensive[j]:
-                limit = o.sign * o.limit
-                if logarithmic[j]:
-                    limit = np.log(limit) if limit > 0 else -np.inf
-                result *= ndtr((limit - mean[:, j]) / np.maximum(deviation[:, j], 1e-12))
-        return result
-
-    def _guess(
-        self, architectures: Sequence[Architecture]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Means ``[draws, n, n_objectives]``, deviations ``[n, n_objectives]``, violations ``[n]``.
-
-        Of expensive objectives as the model predicts them, of cheap ones as they are, and of cheap
-        limits. A network whose costs cannot be told has no means.
-        """
-        n, objectives = len(architectures), len(self.context.objectives)
-        means, deviation, over = (
-            np.empty((1, n, objectives)),
-            np.zeros((n, objectives)),
-            np.zeros(n),
-        )
-        if self._expensive.any() and architectures:
-            mean, deviation[:, self._expensive] = self._predict()(architectures)
-            mean = mean.reshape(-1, *mean.shape[-2:])
-            means = np.empty((len(mean), n, objectives))
-            means[..., self._expensive] = mean
-        for i, architecture in enumerate(architectures):
-            costs = self._costs(architecture)
-            if costs is None:
-                means[:, i, ~self._expensive] = np.nan
-            else:
-                means[:, i, ~self._expensive] = self._costs.cheap.values(costs)
-                over[i] = self._costs.cheap.violation(costs)
-        return means, deviation, over
 
     def _best(self, score: Score) -> Architecture | None:
         """The best candidate that was not asked for, None if there is none."""
@@ -251,9 +204,3 @@ class Modelled(Strategy):
         self._told = [Told.load(t, self.context.objectives) for t in state["told"]]
         self._seen.load(state["seen"])
         self._model = self._extremes = None
-
-
-def stacked(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Means and deviations of each objective, shape ``[..., n]``, as ``[..., n, n_objectives]``."""
-    means, deviations = zip(*found, strict=True)
-    return np.stack(means, axis=-1), np.stack(deviations, axis=-1)

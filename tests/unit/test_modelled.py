@@ -21,8 +21,9 @@ from hwnas.core import (
     TensorType,
 )
 from hwnas.core.pareto import hypervolume
+from hwnas.search._guess import Predict
 from hwnas.search._improvement import Improvement
-from hwnas.search._modelled import Modelled, Predict
+from hwnas.search._modelled import Modelled
 from hwnas.space.chain import Chain
 from hwnas.space.moves import every, sample
 from hwnas.testing import FakeEstimator, FakeTask

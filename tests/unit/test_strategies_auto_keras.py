@@ -153,7 +153,7 @@ def test_the_search_asks_for_the_least_bound_met(monkeypatch: pytest.MonkeyPatch
 def test_a_bound_is_the_mean_less_some_deviations() -> None:
     strategy = begun()
     some = [sample(CELL, np.random.default_rng(s)) for s in range(9)]
-    mean, deviation = strategy._predict()(some)
+    mean, deviation = strategy._predict(some)
     least = np.exp(mean - 2.576 * deviation)
     value = strategy._preference.table(least, np.zeros(len(some)), np.ones((1, 1)))[:, 0]
     np.testing.assert_allclose(strategy._bound(np.ones(1))(some), value)

@@ -188,7 +188,7 @@ def test_hyperparameters_are_kept_in_snapshots_and_as_columns_are_added(kernel: 
     second = GP(context(**goals, seed=9), startup=3, candidates=8, iterations=3, kernel=kernel)
     second.load_state_dict(loads(dumps(first.state_dict())))
     at = architectures(CHAIN, 5)
-    for a, b in zip(first._predict()(at), second._predict()(at), strict=True):
+    for a, b in zip(first._predict(at), second._predict(at), strict=True):
         assert np.array_equal(a, b)
 
 
@@ -207,7 +207,7 @@ def test_what_is_alike_is_predicted_alike() -> None:
     Play(strategy).run(30)
     rng = np.random.default_rng(5)
     told = strategy._told[0].architecture
-    _, deviation = strategy._predict()([told, mutate(CELL, told, rng), *architectures(CELL, 40)])
+    _, deviation = strategy._predict([told, mutate(CELL, told, rng), *architectures(CELL, 40)])
     assert deviation[0] < deviation[1] < deviation[2:].max()
 
 

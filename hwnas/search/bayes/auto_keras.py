@@ -15,7 +15,8 @@ from hwnas.core.proposal import Proposal
 from hwnas.search._edit_distance import Embedding, Layers, distances
 from hwnas.search._gaussian import fit
 from hwnas.search._graphs import network
-from hwnas.search._modelled import Modelled, Predict, stacked
+from hwnas.search._guess import Predict, stacked
+from hwnas.search._modelled import Modelled
 from hwnas.search._options import above, at_least
 from hwnas.space.moves import morph
 
@@ -146,7 +147,6 @@ class AutoKeras(Modelled):
 
     def _bound(self, preference: np.ndarray) -> Bound:
         objectives = self.context.objectives
-        predict = self._predict()
         logarithmic = self._logarithmic(np.array([told.values for told in self._told]))
 
         def bound(architectures: Sequence[Architecture]) -> np.ndarray:
@@ -154,7 +154,7 @@ class AutoKeras(Modelled):
                 return np.zeros(0)
             least = np.zeros((len(architectures), len(objectives)))
             if self._expensive.any():
-                mean, deviation = predict(architectures)
+                mean, deviation = self._predict(architectures)
                 least[:, self._expensive] = mean - self._beta * deviation
                 least[:, logarithmic] = np.exp(least[:, logarithmic])
             return np.array(

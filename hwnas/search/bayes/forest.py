@@ -7,7 +7,8 @@ import numpy as np
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
 from hwnas.search._candidates import Score
-from hwnas.search._modelled import Modelled, Predict
+from hwnas.search._guess import Predict
+from hwnas.search._modelled import Modelled
 from hwnas.search._options import at_least, within
 from hwnas.space.encoding import Column, Encoding
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.search._modelled import Modelled, Predict, stacked
+from hwnas.search._guess import Predict, stacked
+from hwnas.search._modelled import Modelled
 from hwnas.search._options import at_least
 from hwnas.space.encoding import Encoding, one_hot
 

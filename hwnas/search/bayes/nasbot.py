@@ -10,7 +10,8 @@ from hwnas.core.context import Context
 from hwnas.search._candidates import Score
 from hwnas.search._gaussian import fit
 from hwnas.search._graphs import network
-from hwnas.search._modelled import Modelled, Predict, stacked
+from hwnas.search._guess import Predict, stacked
+from hwnas.search._modelled import Modelled
 from hwnas.search._options import at_least
 from hwnas.search._otmann import Distances
 from hwnas.space.moves import morph

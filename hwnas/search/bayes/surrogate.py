@@ -11,7 +11,8 @@ from hwnas.core.context import Context
 from hwnas.core.proposal import Proposal
 from hwnas.search._averaging import Members, Posterior, weigh
 from hwnas.search._candidates import Score
-from hwnas.search._modelled import Modelled, Predict, stacked
+from hwnas.search._guess import Predict, stacked
+from hwnas.search._modelled import Modelled
 from hwnas.search._options import at_least
 from hwnas.search._similarity import Choices, Counts, chains
 from hwnas.space.moves import sample

@@ -10,7 +10,8 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
 from hwnas.search._gaussian import Process, fit
 from hwnas.search._graphs import network
-from hwnas.search._modelled import Modelled, Predict, stacked
+from hwnas.search._guess import Predict, stacked
+from hwnas.search._modelled import Modelled
 from hwnas.search._options import at_least
 from hwnas.search._weisfeiler_lehman import Subtrees, products
 

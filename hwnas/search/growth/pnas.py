@@ -10,7 +10,8 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
 from hwnas.core.pareto import order
 from hwnas.core.proposal import Proposal
-from hwnas.search._modelled import Modelled, Predict
+from hwnas.search._guess import Predict
+from hwnas.search._modelled import Modelled
 from hwnas.search._options import at_least
 from hwnas.search._told import table
 from hwnas.search.growth._blocks import Partial, grown, sentence
@@ -125,7 +126,7 @@ class PNAS(Modelled):
         objectives = self.context.objectives
         values, violation = np.empty((len(networks), len(objectives))), np.empty(len(networks))
         if self._expensive.any() and networks:
-            values[:, self._expensive], _ = self._predict()(networks)
+            values[:, self._expensive], _ = self._predict(networks)
             logarithmic = self._logarithmic(told)
             values[:, logarithmic] = np.exp(values[:, logarithmic])
         for i, network in enumerate(networks):
