@@ -253,7 +253,7 @@ def test_curvature_is_measured_in_the_sizes() -> None:
         parameters = {n: np.array([at[n] + step]) for n, step in steps}
         return play.estimator.value(strategy._mixture(parameters), "error")
 
-    strategy._measuring = [0]
+    strategy._watch.load([0])
     for _ in range(2):  # one round of the power iteration
         (proposal,) = strategy.ask(1)
         given = play.estimator.gradient(proposal.point, "error")

@@ -348,6 +348,30 @@ def test_a_search_that_rests_ends_early() -> None:
     assert outcomes[-1].proposal.is_trial
 
 
+def test_a_measurement_that_fails_is_left_out() -> None:
+    strategy = Darts(context(), steps=4, watch=2)
+    seen = []
+    while not strategy.done:
+        (proposal,) = strategy.ask(1)
+        measures = not proposal.is_trial and proposal.train == 0
+        strategy.tell([Outcome(proposal, failed="no") if measures else outcome(proposal)])
+        seen.append("trial" if proposal.is_trial else "measure" if measures else "step")
+    assert seen == ["step", "step", "measure", "step", "step", "measure", "trial"]
+    assert strategy._descents[0].eigenvalues == []
+
+
+def test_growth_is_told_with_what_to_do() -> None:
+    strategy = Darts(context(), watch=2, patience=1)
+    strategy._descents[0].eigenvalues = [1.0, 1.3]
+    assert strategy.warnings == []  # less than 1 / 0.75
+    strategy._descents[0].eigenvalues = [1.0, 1.5]
+    (warning,) = strategy.warnings
+    assert "grown 1.5 times" in warning
+    strategy = Darts(context(), watch=2, patience=1, stop=0.5)
+    strategy._descents[0].eigenvalues = [1.0, 1.5]
+    assert strategy.warnings == []  # less than 1 / 0.5
+
+
 def test_diagnostics_and_what_to_do() -> None:
     strategy, parameters = begun(Darts)
     strategy._step = 100
@@ -392,6 +416,9 @@ def test_mistakes(cls: Any) -> None:
         ({"steps": 0}, r"search\.steps"),
         ({"preferences": 0}, r"search\.preferences"),
         ({"stop": 0.75}, r"search\.watch"),
+        ({"watch": -1}, r"search\.watch"),
+        ({"watch": 1, "stop": -1.0}, r"search\.stop"),
+        ({"patience": 0}, r"search\.patience"),
         ({"preference": [1.0, 2.0]}, r"search\.preference"),
     ):
         with pytest.raises(HwnasError, match=message):

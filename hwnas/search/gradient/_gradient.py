@@ -17,9 +17,10 @@ from hwnas.core.strategy import Strategy
 from hwnas.graph.ops.identity import Identity
 from hwnas.search._options import above, at_least
 from hwnas.search.gradient._descent import Descent, Parameters
-from hwnas.search.gradient._health import collapsed, diagnostics, sharpened
+from hwnas.search.gradient._health import collapsed, diagnostics
 from hwnas.search.gradient._softmax import chained, softmax
 from hwnas.search.gradient._strongest import Strongest
+from hwnas.search.gradient._watch import Watch
 from hwnas.search.gradient._wishes import wishes
 from hwnas.space.moves import walk
 from hwnas.space.replay import options_of, relax
@@ -35,11 +36,7 @@ class Gradient(Strategy):
     their own and take steps in turn, on the same shared weights, so that one search ends with as
     many networks. ``preference`` is one vector instead.
 
-    Every ``watch`` steps the largest eigenvalue of the Hessian of the validation loss in the
-    parameters is measured (0: never). Where its mean over ``patience`` measurements has grown to
-    more than 1 / ``stop`` of that over as many before, the parameters return to those of then and
-    rest (0: never). This is the early stopping of Zela et al. 2020, Understanding and robustifying
-    differentiable architecture search, arXiv:1909.09656, section 4.3, where they are 0.75 and 5.
+    ``watch``, ``stop`` and ``patience`` are those of :class:`Watch`.
 
     Authors write :meth:`_propose`, and the others below it where they differ from a softmax.
     """
@@ -62,17 +59,14 @@ class Gradient(Strategy):
         patience: int = 5,
     ) -> None:
         super().__init__(context)
-        at_least(1, steps=steps, preferences=preferences, patience=patience)
-        at_least(0, watch=watch, stop=stop, weight_decay=weight_decay)
+        at_least(1, steps=steps, preferences=preferences)
+        at_least(0, weight_decay=weight_decay)
         above(0, lr=lr)
-        if stop and not watch:
-            raise HwnasError("search.watch: must be at least 1 if stop is given, got 0.")
         self._graph, self._choices = relax(context.space)
         self._skips = options_of(self._graph, Identity)
         self._barred: Mapping[str, Collection[int]] = {}  # from the network taken in the end
         self._steps = steps
         self._weight_decay = weight_decay
-        self._watch, self._stop, self._patience = watch, stop, patience
         self._descents = [
             Descent(
                 {name: self._begin(choice) for name, choice in self._choices.items()},
@@ -83,10 +77,10 @@ class Gradient(Strategy):
             )
             for wish in wishes(len(context.objectives), preferences, preference)
         ]
+        self._watch = Watch(self._descents, watch, stop, patience)
         self._scale: dict[str, float] = {}
         self._step = 0
         self._turn = 0
-        self._measuring: list[int] = []  # those of which the eigenvalue is due
         self._derived = 0
 
     @abstractmethod
@@ -145,8 +139,8 @@ class Gradient(Strategy):
     def _ask(self, n: int) -> list[Proposal]:
         if self.pending:
             return []
-        if self._measuring:
-            return [self._aside(self._descents[self._measuring[0]])]
+        if self._watch.descent:
+            return [self._aside(self._watch.descent)]
         if self._step < self._steps:
             return [self._propose(self._descent)]
         left = self._networks()[self._derived :][:n]
@@ -165,22 +159,19 @@ class Gradient(Strategy):
     def _tell(self, outcome: Outcome) -> None:
         if outcome.proposal.is_trial:
             return
-        if self._measuring:
-            self._measure(outcome)
-            return
-        self._learn(self._descent, outcome)
-        self._advance(1)
+        if self._watch.descent:
+            self._measure(self._watch.descent, outcome)
+        else:
+            self._learn(self._descent, outcome)
+            self._advance(1)
 
-    def _measure(self, outcome: Outcome) -> None:
-        descent = self._descents[self._measuring[0]]
+    def _measure(self, descent: Descent, outcome: Outcome) -> None:
         (given,) = list(outcome.gradients.values())[:1]  # of the task's loss
-        gradient = {
-            n: self._chained(a, self._choices[n], given[n]) for n, a in descent.aside().items()
-        }
-        if descent.measure(gradient, self._stop, self._patience):
-            self._measuring.pop(0)
-            if all(d.resting for d in self._descents):
-                self._step = self._steps
+        self._watch.learn(
+            {n: self._chained(a, self._choices[n], given[n]) for n, a in descent.aside().items()}
+        )
+        if self._watch.over:
+            self._step = self._steps
 
     def _learn(self, descent: Descent, outcome: Outcome) -> None:
         """Hear of the proposal of a turn."""
@@ -219,14 +210,14 @@ class Gradient(Strategy):
     def _advance(self, turns: int) -> None:
         self._turn = (self._turn + turns) % self.turns
         self._step += self._turn == 0
-        if self._watch and self._turn == 0 and self._step % self._watch == 0:
-            self._measuring = [i for i, d in enumerate(self._descents) if not d.resting]
+        if self._turn == 0:
+            self._watch.reach(self._step)
 
     def _lost(self, outcome: Outcome) -> None:
         if outcome.proposal.is_trial:
             return
-        if self._measuring:
-            self._measuring.pop(0)
+        if self._watch.descent:
+            self._watch.skip()
         else:
             self._advance(self.turns - self._turn)
 
@@ -249,7 +240,7 @@ class Gradient(Strategy):
     @property
     def warnings(self) -> list[str]:
         """Signs of a collapse, and what to do."""
-        found = list(sharpened(self._descents, self._stop, self._patience))
+        found = self._watch.warnings
         if self._step > _EARLY * self._steps:
             found = [*collapsed(self.diagnostics), *found]
         return found
@@ -260,7 +251,7 @@ class Gradient(Strategy):
             "scale": self._scale,
             "step": self._step,
             "turn": self._turn,
-            "measuring": self._measuring,
+            "measuring": self._watch.state(),
             "derived": self._derived,
         }
 
@@ -269,5 +260,5 @@ class Gradient(Strategy):
             descent.load_state_dict(known)
         self._scale = dict(state["scale"])
         self._step, self._turn = state["step"], state["turn"]
-        self._measuring = list(state["measuring"])
+        self._watch.load(state["measuring"])
         self._derived = state["derived"]

@@ -8,7 +8,6 @@ from hwnas.search.gradient._descent import Descent, Parameters
 from hwnas.search.gradient._strongest import Strongest
 
 _COLLAPSED = 0.5  # of the choices led by a skip-connection
-_STOP = 0.75  # Zela et al. 2020
 
 
 def diagnostics(
@@ -47,15 +46,4 @@ def collapsed(diagnostics: Mapping[str, float]) -> Iterator[str]:
             " for them, as they cost nothing, the search collapses: stop early (search: {watch:"
             " N, stop: 0.75}), let the weights decay more (estimator: {weight_decay: 0.003}), or"
             " score whole networks with the shared weights (one_shot)."
-        )
-
-
-def sharpened(descents: Sequence[Descent], stop: float, patience: int) -> Iterator[str]:
-    """A warning if the largest eigenvalue has grown."""
-    growth = max(d.growth(patience) for d in descents)
-    if growth > 1 / (stop or _STOP):
-        yield (
-            f"The largest eigenvalue of the loss in the architecture has grown {growth:.1f}"
-            " times: networks found from here on generalise worse (Zela et al. 2020)."
-            " Stop early: search: {stop: 0.75}."
         )

@@ -15,8 +15,9 @@ class Darts(Gradient):
 
     Each step asks for the mixture softmax(alpha): one weight step on training data, then the
     gradient of the validation loss, of first or second ``order`` (through an unrolled step;
-    Algorithm 1). Adam as in the paper. For ``preferences``, ``watch`` and ``stop`` see
-    :class:`~hwnas.search.gradient._gradient.Gradient`.
+    Algorithm 1). Adam as in the paper. For ``preferences`` see
+    :class:`~hwnas.search.gradient._gradient.Gradient`, for ``watch`` and ``stop``
+    :class:`~hwnas.search.gradient._watch.Watch`.
 
     The zero operation is never the one taken in the end: its weight only scales what comes together
     in a node (section 2.4). With ``zeros`` it may be, as in the experiments of NAS-Bench-201.
