@@ -6,7 +6,9 @@ import gc
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,31 @@ from hwnas.core.setting import Setting
 from hwnas.core.tensor_type import TensorType
 from hwnas.profile.conditions import conditions
 from hwnas.profile.latency import Latency
-from hwnas.profile.stopwatch import Stopwatch, summary, within
+from hwnas.profile.stopwatch import Stopwatch, Timing, summary, within
 from hwnas.space.nas_bench_201 import NasBench201
-from hwnas.space.replay import relax
+from hwnas.space.replay import build, relax
 
 QUICK = Stopwatch(replicates=20, seconds=5.0)
+
+
+class Clock:
+    """Goes on only while something sleeps by it: times do not depend on how busy a machine is."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("hwnas.profile.stopwatch.perf_counter", made)
+    return made
 
 
 def latency(channels: int, device: Device = Device(), **options: Any) -> Latency:
@@ -66,44 +88,52 @@ def test_the_interval_covers_the_true_median_as_often_as_it_says() -> None:
     assert 0.9 <= np.mean([t.low <= truth <= t.high for t in timings]) <= 0.99
 
 
-def test_a_sleep_takes_as_long_as_it_must() -> None:
-    timing = QUICK.time(lambda: time.sleep(0.002))
-    assert timing.low >= 1.9
+def test_what_is_timed_is_the_call(clock: Clock) -> None:
+    timing = QUICK.time(lambda: clock.sleep(0.002))
+    assert timing.low == pytest.approx(2.0)
+    assert timing.high == pytest.approx(2.0)
     assert timing.calls == 20
 
 
-def test_the_budget_ends_a_slow_measurement_after_five_calls() -> None:
+def test_a_sleep_takes_as_long_as_it_must() -> None:  # with the clock that there is
+    assert Stopwatch(replicates=5).time(lambda: time.sleep(0.002)).low >= 1.9
+
+
+def test_the_budget_ends_a_slow_measurement_after_five_calls(clock: Clock) -> None:
     called: list[None] = []
 
     def slow() -> None:
         called.append(None)
-        time.sleep(0.03)
+        clock.sleep(0.03)
 
     timing = Stopwatch(replicates=100, seconds=0.02).time(slow)
     assert timing.calls == 5
     assert len(called) == 6  # and one of warm-up
 
 
-def test_warm_up_goes_on_until_stable() -> None:
+def test_warm_up_goes_on_until_stable(clock: Clock) -> None:
     calls: list[int] = []
 
     def settling() -> None:  # slow at first, like a kernel that is being tuned
+        clock.sleep(max(0.02 / 2 ** (len(calls) // 5), 0.002))
         calls.append(len(calls))
-        time.sleep(max(0.02 / 2 ** (len(calls) // 5), 0.002))
 
     timing = Stopwatch(replicates=10, seconds=2.0).time(settling)
-    assert timing.median < 8.0
+    assert timing.median == pytest.approx(2.0)
     assert len(calls) - timing.calls >= 20  # 20, 10, 5, 2.5 ms and then it is stable
 
 
-def test_interleaved_calls_take_turns() -> None:
+def test_interleaved_calls_take_turns(clock: Clock) -> None:
     order: list[str] = []
     watch = Stopwatch(replicates=6, seconds=5.0)
-    first, second = watch.interleave(
-        [lambda: order.append("a"), lambda: order.append("b") or time.sleep(0.001)]
+    timings = watch.interleave(
+        [
+            lambda: order.append("a") or clock.sleep(0.001),
+            lambda: order.append("b") or clock.sleep(0.003),
+        ]
     )
     assert "".join(order[-12:]) == "abbaabbaabba"
-    assert first.median < second.median
+    assert [t.median for t in timings] == pytest.approx([1.0, 3.0])
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -135,17 +165,31 @@ def test_metrics_of_a_network() -> None:
     assert found["latency_ms"] <= found["latency_p95_ms"] <= found["latency_p99_ms"]
 
 
-def test_a_big_network_is_slower_than_a_small_one() -> None:
-    small = latency(4).measure(dense("skip_connect"))["latency_ms"]
-    big = latency(48).measure(dense())["latency_ms"]
-    assert big > 2 * small
+def test_the_network_that_is_given_is_what_is_timed(clock: Clock) -> None:
+    def millisecond(module: torch.nn.Module, *_: Any) -> None:
+        if isinstance(module, torch.nn.Conv2d):
+            clock.sleep(0.001)
+
+    hook = torch.nn.modules.module.register_module_forward_hook(millisecond)
+    try:
+        small, big = (latency(4).measure(dense(op)) for op in ("skip_connect", "nor_conv_3x3"))
+    finally:
+        hook.remove()
+    rest = 1 + 2 * 3  # the stem, and two residual blocks with the shortcut
+    assert small["latency_ms"] == pytest.approx(rest)
+    assert big["latency_ms"] == pytest.approx(rest + 3 * 6)  # an edge of every stage's cell
 
 
-def test_threads_and_randomness_are_left_as_they_were() -> None:
+def test_threads_and_randomness_are_left_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    def once(_: Stopwatch, call: Callable[[], Any]) -> Timing:  # threads in excess wait by spinning
+        call()
+        return summary(np.ones(1))
+
+    monkeypatch.setattr(Stopwatch, "time", once)
     threads = torch.get_num_threads()
     state = torch.get_rng_state()
     during: list[int] = []
-    profiler = latency(4, Device(threads=threads + 1), replicates=5, seconds=0.05)
+    profiler = latency(4, Device(threads=threads + 1))
     hook = torch.nn.modules.module.register_module_forward_hook(
         lambda *_: during.append(torch.get_num_threads())
     )
@@ -188,24 +232,53 @@ def relaxed(profiler: Latency, shares: dict[str, float], **spend: Any) -> Outcom
     return profiler.complete(Outcome(Proposal(0, mixture, **spend), {"error": 0.5}))
 
 
-def test_a_mixture_has_the_expected_sum_of_its_operations_times(tmp_path: Path) -> None:
-    space = NasBench201(TensorType((3, 16, 16)), 10, cells=1, channels=32)
-    setting = Setting(space, None, Device(), folder=tmp_path)  # type: ignore[arg-type]
-    profiler = Latency(setting)
-    conv, skip = (
-        relaxed(profiler, {op: 1.0}, train=1, score=0, gradient=1)
-        for op in ("nor_conv_3x3", "skip_connect")
-    )
-    both = relaxed(profiler, {"nor_conv_3x3": 0.25, "skip_connect": 0.75}, train=0, score=1)
-    lone = conv.metrics["latency_ms"], skip.metrics["latency_ms"]
-    assert both.metrics["latency_ms"] == pytest.approx(0.25 * lone[0] + 0.75 * lone[1])
+def test_a_mixture_has_the_expected_sum_of_its_operations_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = np.random.default_rng(0)
+
+    def some(*_: Any) -> Timing:  # of another length each time: operations cannot be mixed up
+        return summary(drawn.uniform(1.0, 2.0, 1))
+
+    monkeypatch.setattr(Stopwatch, "time", some)
+    profiler = latency(4)
+    profiler.setting = replace(profiler.setting, folder=tmp_path)
+    shares = {"nor_conv_3x3": 0.25, "skip_connect": 0.75}
+    both = relaxed(profiler, shares, train=0, score=1)
+    times = json.loads((tmp_path / "operator_times.json").read_text())
+
+    def alone(architecture: Architecture) -> float:
+        graph = build(profiler.setting.space, architecture)
+        return sum(
+            times[f"{node.op!r} of {', '.join(repr(i.type) for i in node.inputs)}"]
+            for node in graph
+            if node.op is not None
+        )
+
+    def expected(**fixed: str) -> float:  # over all networks of the mixture, one by one
+        edges = {name: [fixed[name]] if name in fixed else list(shares) for name in dense()}
+        total = 0.0
+        for ops in product(*edges.values()):
+            chance = math.prod(
+                shares[op] for e, op in zip(edges, ops, strict=True) if e not in fixed
+            )
+            total += chance * alone(Architecture(dict(zip(edges, ops, strict=True))))
+        return total
+
+    assert both.metrics["latency_ms"] == pytest.approx(expected())
     assert not both.gradients
-    slopes = conv.gradients["latency_ms"]
-    for name, slope in slopes.items():  # of one operation more on this edge, whatever is there
-        np.testing.assert_allclose(slope, skip.gradients["latency_ms"][name])
-    measured = profiler.measure(dense())["latency_ms"]
-    assert 0.5 * measured < lone[0] < 2 * measured
-    assert lone[0] > 1.5 * lone[1]
+    spend = {"train": 1, "score": 0, "gradient": 1}
+    slopes = relaxed(profiler, shares, **spend).gradients["latency_ms"]
+    options = [str(o) for o in relax(profiler.setting.space)[1]["0-1"].options]
+    conv, skip = (options.index(op) for op in shares)
+    for edge, slope in slopes.items():
+        gap = expected(**{edge: "nor_conv_3x3"}) - expected(**{edge: "skip_connect"})
+        assert slope[conv] - slope[skip] == pytest.approx(gap)
+    for op in shares:
+        lone = relaxed(profiler, {op: 1.0}, **spend)
+        assert lone.metrics["latency_ms"] == pytest.approx(alone(dense(op)))
+        for edge, slope in slopes.items():  # of one operation more there, whatever is elsewhere
+            np.testing.assert_allclose(slope, lone.gradients["latency_ms"][edge])
 
 
 def test_operations_are_timed_once_for_a_search_and_its_continuation(tmp_path: Path) -> None:
