@@ -6,19 +6,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, for c
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import pytest
 import torch
 from hypothesis import settings
+
+from hwnas.testing.elsewhere import other
 
 torch.set_num_threads(1)
 settings.register_profile("hwnas", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("hwnas")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def elsewhere() -> Iterator[ProcessPoolExecutor]:
-    """One more process, started once: what runs there shares nothing with the tests."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    """One more process, for all of the session: what runs there shares nothing with the tests."""
+    with other() as pool:
         yield pool
