@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -177,6 +177,7 @@ class FakeEstimator(Estimator):
         return self.setting.folder / "fake" / f"{id}.json"
 
 
+@lru_cache(maxsize=100_000, typed=True)
 def _draw(metric: str, choice: str, option: Label) -> float:
     """A number in [0, 1) that is the same in every process; Python's own hash is not."""
     digest = sha256(json.dumps([metric, choice, option]).encode()).digest()

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hwnas.core.architecture import Architecture
 from hwnas.core.outcome import Outcome
 from hwnas.core.proposal import Proposal
 from hwnas.core.setting import Setting
 from hwnas.core.strategy import Strategy
-from hwnas.space.replay import build
 from hwnas.testing._require import require
 from hwnas.testing.fakes import FakeEstimator, FakeTask
 
@@ -64,8 +62,6 @@ class Play:
         )
 
     def _check(self, proposal: Proposal) -> None:
-        if isinstance(proposal.point, Architecture):
-            build(self.strategy.context.space, proposal.point)
         parent = proposal.parent
         require(
             parent is None or any(o.proposal.id == parent and o.failed is None for o in self.told),
@@ -74,6 +70,7 @@ class Play:
 
     def _tell(self, proposal: Proposal) -> None:
         (outcome,) = self.estimator.estimate([proposal])
+        require(outcome.failed is None, f"proposal {proposal.id} cannot be built: {outcome.failed}")
         if self.fails(len(self.told)):
             outcome = Outcome(proposal, failed="chosen to fail")
         self.told.append(outcome)

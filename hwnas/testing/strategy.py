@@ -62,9 +62,9 @@ def check_repetition(case: Case) -> None:
 
 
 def check_slots(case: Case) -> None:
-    """It works with 1, 3 and 8 proposals in work, told in any order."""
-    for slots in (1, 3, 8):
-        for seed in range(3):
+    """It works with 3 and 8 proposals in work, as with the one of check_end, told in any order."""
+    for slots in (3, 8):
+        for seed in range(2):
             Play(case.strategy(seed=seed), slots, np.random.default_rng(seed)).run()
 
 
@@ -78,8 +78,9 @@ def check_failures(case: Case) -> None:
 
 def check_objectives(case: Case) -> None:
     """It works with one objective, with three, and with a limit that nobody meets."""
-    for objectives in (1, 2, 3):
+    for objectives in (1, 3):  # with two of them are all the other checks
         Play(case.strategy(objectives=objectives)).run()
+    for objectives in (1, 2, 3):
         Play(case.strategy(limit=-1.0, objectives=objectives)).run()
 
 
@@ -111,7 +112,7 @@ def check_snapshot(case: Case) -> None:
         expected, total = _trail(outcomes), len(outcomes)
         first = _play(case, slots)
         saved = []
-        for moment in sorted({0, 1, total - 1, *rng.integers(total, size=4).tolist()}):
+        for moment in sorted({0, 1, total - 1, *rng.integers(total, size=3).tolist()}):
             first.run(moment)
             order = None if first.order is None else first.order.bit_generator.state
             play = list(first.waiting), list(first.told), order
