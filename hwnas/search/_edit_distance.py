@@ -10,6 +10,8 @@ import numpy as np
 from hwnas.graph._canonical import Dag, digest
 from hwnas.search._graphs import Network
 
+_BATCH = 256  # pairs of networks at a time, each with a table of its own
+
 
 @dataclass(frozen=True)
 class Layers:
@@ -73,26 +75,29 @@ def _behind(
     return found
 
 
-def distances(one: Layers, others: Sequence[Layers], balance: float) -> np.ndarray:
-    """Those to other networks, shape ``[n]``: of the layers plus ``balance`` times of the skips.
+def distances(pairs: Sequence[tuple[Layers, Layers]], balance: float) -> np.ndarray:
+    """Those of pairs of networks, shape ``[n]``: of the layers plus ``balance`` times of the skips.
 
     Jin et al. 2019, section 3.1. Layers are matched in order, those of the same form at the mean
     relative difference of their sizes, other pairs and layers without a partner at 1. Skips are
     matched in pairs at the relative difference of their beginnings and lengths, those without a
     partner at 1.
     """
-    return _layers(one, others) + balance * np.array([_skips(one.skips, b.skips) for b in others])
+    parts = [pairs[i : i + _BATCH] for i in range(0, len(pairs), _BATCH)]
+    layers = np.concatenate([_layers(part) for part in parts])
+    return np.asarray(layers + balance * np.array([_skips(a.skips, b.skips) for a, b in pairs]))
 
 
-def _layers(one: Layers, others: Sequence[Layers]) -> np.ndarray:
-    n, m = len(one.forms), max(len(b.forms) for b in others)
-    cost = np.ones((n + 1, m + 1, len(others)))
-    for k, b in enumerate(others):
-        same = np.equal.outer(np.array(one.forms, object), np.array(b.forms, object))
-        apart = _relative(one.sizes[:, None], b.sizes).mean(axis=2)
-        cost[1:, 1 : len(b.forms) + 1, k] = np.where(same, apart, 1.0)
-    # Fill the table one diagonal after another, for all the others at once.
-    table = np.empty((n + 1, m + 1, len(others)))
+def _layers(pairs: Sequence[tuple[Layers, Layers]]) -> np.ndarray:
+    rows, columns = ([len(one.forms) for one in side] for side in zip(*pairs, strict=True))
+    n, m = max(rows), max(columns)
+    cost = np.ones((n + 1, m + 1, len(pairs)))
+    for k, (a, b) in enumerate(pairs):
+        same = np.equal.outer(np.array(a.forms, object), np.array(b.forms, object))
+        apart = _relative(a.sizes[:, None], b.sizes).mean(axis=2)
+        cost[1 : rows[k] + 1, 1 : columns[k] + 1, k] = np.where(same, apart, 1.0)
+    # Fill the table one diagonal after another, for all pairs at once.
+    table = np.empty((n + 1, m + 1, len(pairs)))
     table[:, 0] = np.arange(n + 1)[:, None]
     table[0] = np.arange(m + 1)[:, None]
     for diagonal in range(2, n + m + 1):
@@ -101,7 +106,7 @@ def _layers(one: Layers, others: Sequence[Layers]) -> np.ndarray:
         table[i, j] = np.minimum(
             np.minimum(table[i - 1, j], table[i, j - 1]) + 1, table[i - 1, j - 1] + cost[i, j]
         )
-    return np.asarray(table[n, [len(b.forms) for b in others], range(len(others))])
+    return np.asarray(table[rows, columns, range(len(pairs))])
 
 
 def _skips(a: np.ndarray, b: np.ndarray) -> float:

@@ -71,7 +71,7 @@ def test_strategy(case: Case, check: Any) -> None:
 
 # What fits is found out in the test: for all of them it takes longer than the fast tests here.
 @pytest.mark.slow
-@pytest.mark.parametrize("space", filter(for_images, SPACES))
+@pytest.mark.parametrize("space", list(filter(for_images, SPACES)))
 @pytest.mark.parametrize(("strategy", "inner"), list(pairs()))
 def test_strategy_in_every_space(strategy: str, inner: str | None, space: str) -> None:
     try:

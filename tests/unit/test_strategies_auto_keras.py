@@ -24,7 +24,7 @@ context = partial(searching.context, evaluations=40, objectives=2, units=1)
 
 
 def between(a: Network, b: Network, balance: float = 0.0) -> float:
-    return float(distances(Layers.of(a), [Layers.of(b)], balance)[0])
+    return float(distances([(Layers.of(a), Layers.of(b))], balance)[0])
 
 
 def widths(*filters: int) -> Network:
@@ -85,9 +85,9 @@ def test_the_order_in_which_layers_are_matched_is_the_best_one() -> None:
 def test_many_at_once_are_as_one_by_one() -> None:
     rng = np.random.default_rng(0)
     some = [Layers.of(network(CELL, sample(CELL, rng))) for _ in range(12)]
-    matrix = np.array([distances(a, some, 0.1) for a in some])
+    matrix = np.array([distances([(a, b) for b in some], 0.1) for a in some])
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-12)
-    single = [[distances(a, [b], 0.1)[0] for b in some] for a in some]
+    single = [[distances([(a, b)], 0.1)[0] for b in some] for a in some]
     np.testing.assert_allclose(matrix, single)
     same = [[a.key == b.key for b in some] for a in some]
     np.testing.assert_array_equal(matrix == 0, same)
@@ -102,7 +102,7 @@ def test_the_same_network_written_otherwise_is_at_distance_0() -> None:
 def test_the_embedding_makes_a_valid_kernel_and_lets_no_distance_grow() -> None:
     rng = np.random.default_rng(0)
     some = [Layers.of(network(CELL, sample(CELL, rng))) for _ in range(30)]
-    apart = np.array([distances(a, some, 0.1) for a in some])
+    apart = np.array([distances([(a, b) for b in some], 0.1) for a in some])
     known = apart[:, :20]  # the others are embedded by their distances to these
     points = Embedding(20, rng)(known)
     embedded = np.linalg.norm(points[:, None] - points, axis=2)

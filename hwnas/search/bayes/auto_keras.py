@@ -66,8 +66,10 @@ class AutoKeras(Modelled):
         self._steps = steps
         self._beta = beta
         self._preference = Preference(context.objectives)
-        self._layers = cache(lambda architecture: Layers.of(network(context.space, architecture)))
-        self._apart: dict[tuple[object, object], float] = {}
+        self._number = cache(self._numbered)
+        self._numbers: dict[object, int] = {}
+        self._layers: list[Layers] = []
+        self._apart: dict[tuple[int, int], float] = {}
 
     def _fit(
         self, architectures: Sequence[Architecture], values: np.ndarray, rng: np.random.Generator
@@ -97,19 +99,25 @@ class AutoKeras(Modelled):
 
         return predict
 
+    def _numbered(self, architecture: Architecture) -> int:
+        """The number of its layers, that of the first network whose layers are the same."""
+        layers = Layers.of(network(self.context.space, architecture))
+        number = self._numbers.setdefault(layers.key, len(self._layers))
+        if number == len(self._layers):
+            self._layers.append(layers)
+        return number
+
     def _distances(self, a: Sequence[Architecture], b: Sequence[Architecture]) -> np.ndarray:
         """Edit distances, shape ``[n_a, n_b]``, each computed once."""
-        others = [self._layers(architecture) for architecture in b]
-        keys = [other.key for other in others]
-        rows = []
-        for one in map(self._layers, a):
-            key = one.key
-            new = {k: o for k, o in zip(keys, others, strict=True) if (key, k) not in self._apart}
-            if new:
-                for k, d in zip(new, distances(one, list(new.values()), _BALANCE), strict=True):
-                    self._apart[key, k] = self._apart[k, key] = float(d)
-            rows.append([self._apart[key, k] for k in keys])
-        return np.array(rows)
+        rows, columns = [self._number(x) for x in a], [self._number(x) for x in b]
+        pairs = {(min(i, j), max(i, j)) for i in rows for j in columns if i != j}
+        new = sorted(pairs - self._apart.keys())
+        if new:
+            given = [(self._layers[i], self._layers[j]) for i, j in new]
+            self._apart.update(zip(new, distances(given, _BALANCE).tolist(), strict=True))
+        return np.array(
+            [[0.0 if i == j else self._apart[min(i, j), max(i, j)] for j in columns] for i in rows]
+        )
 
     def _chosen(self, asked: Sequence[Proposal]) -> Proposal | None:
         """Algorithm 1: the network of the least bound, with the weights of the one it grew from."""
