@@ -4,7 +4,9 @@
 
 Random networks of NAS-Bench-201 (16 channels, 5 cells a stage) and of DARTS (36 channels, 20
 cells), 32x32, on one thread. FLOPs, parameters and peak memory of each are found from its graph; of
-some, fvcore counts FLOPs of the whole torch module besides, in turns, and must agree.
+some, fvcore counts FLOPs of the whole torch module besides, in turns, and must agree. Of a few the
+latency is measured as well, and compared with the sum of the times of their operations, which is
+what a mixture's latency is made of.
 """
 
 import json
@@ -18,6 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from hwnas.core.architecture import Architecture
+from hwnas.core.device import Device
 from hwnas.core.registry import create
 from hwnas.core.space import Space
 from hwnas.core.tensor_type import TensorType
@@ -26,12 +30,16 @@ from hwnas.profile.conditions import conditions
 from hwnas.profile.cost import cost, network_cost
 from hwnas.profile.footprint import footprint
 from hwnas.profile.memory import peak_bytes
+from hwnas.profile.operator_times import OperatorTimes
+from hwnas.profile.runner import runner
+from hwnas.profile.stopwatch import Stopwatch as Timer
 from hwnas.space.moves import sample
 from hwnas.space.nn.network import Network
 from hwnas.space.replay import build
 
 NETWORKS = {"nas_bench_201": 2000, "darts": 500}
 WHOLE = 20  # of them are also counted whole, spread evenly
+TIMED = 5  # of them are also timed
 
 
 class Stopwatch:
@@ -68,6 +76,14 @@ def whole(graph: Graph, watch: Stopwatch) -> int:
     return total
 
 
+def summed(space: Space, point: Architecture) -> float:
+    """The times of the operations of a network, each timed alone, over that of the network."""
+    device, graph = Device(), build(space, point)
+    whole = Timer().time(runner(graph, device)).median
+    times = OperatorTimes(device, Timer(seconds=0.03))
+    return sum(times(n.op, *[i.type for i in n.inputs]) for n in graph if n.op) / whole
+
+
 def measure(space: Space, networks: int) -> dict[str, Any]:
     """Milliseconds a network, cold caches included."""
     rng = np.random.default_rng(0)
@@ -100,6 +116,9 @@ def measure(space: Space, networks: int) -> dict[str, Any]:
             "build, fvcore (FLOPs only)": 1e3 / (own["build"] + sum(peer.values())),
         },
         "ratio_of_counting_alone": peer["fvcore"] / own["count"],
+        "ratio_of_the_sum_of_operations_to_the_latency": float(
+            np.median([summed(space, point) for point in points[:TIMED]])
+        ),
         "distinct_signatures": cost.cache_info().currsize,
     }
 
