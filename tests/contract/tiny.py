@@ -68,7 +68,7 @@ class Search:
             objectives,
             np.random.default_rng(parts.seed),
             units=estimator.units,
-            evaluations=9,
+            evaluations=7,
             costs=flops.measure,
         )
         self.strategy: Strategy = _create("strategies", parts.strategy, 4, context)
