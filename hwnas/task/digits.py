@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from hwnas.core.tensor_type import TensorType
+from hwnas.task._scikit import digits
 from hwnas.task.classification import Classification
 from hwnas.task.stratify import check_split, partition
 from hwnas.task.task import Split, SplitName
@@ -39,12 +38,8 @@ class Digits(Classification):
 
     def read(self) -> Mapping[SplitName, Split]:
         """All examples, split by class and seed."""
-        from sklearn.datasets import load_digits
-
-        digits = load_digits()
-        x = digits.images.astype(np.uint8)[:, None]
-        y = digits.target.astype(np.int64)
+        images, y = digits()
         train, valid, test = (
-            Split(x[rows], y[rows]) for rows in partition(y, self._shares, self._seed)
+            Split(images[rows, None], y[rows]) for rows in partition(y, self._shares, self._seed)
         )
         return {"train": train, "valid": valid, "test": test}

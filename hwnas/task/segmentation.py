@@ -11,6 +11,7 @@ import numpy as np
 from hwnas.core.errors import HwnasError
 from hwnas.core.metric import Metric
 from hwnas.core.tensor_type import TensorType
+from hwnas.task._scikit import digits
 from hwnas.task.augment import crop, flip
 from hwnas.task.canvas import canvases
 from hwnas.task.image_set import CACHE
@@ -116,11 +117,9 @@ class Segmentation(Normalised):
 
     def _scattered(self) -> Mapping[SplitName, Split]:
         """Canvases; no digit is in two splits."""
-        from sklearn.datasets import load_digits
-
-        digits = load_digits()
-        learnt, tested = partition(digits.target, [0.2], 0)  # to test on the same for every seed
-        parts = partition(digits.target[learnt], [self._valid], self._seed)
+        images, labels = digits()
+        learnt, tested = partition(labels, [0.2], 0)  # to test on the same for every seed
+        parts = partition(labels[learnt], [self._valid], self._seed)
         pools = [learnt[parts[0]], learnt[parts[1]], tested]
         held = min(max(1, round(_CANVASES[0] * self._valid)), _CANVASES[0] - 1)
         counts = [_CANVASES[0] - held, held, _CANVASES[1]]
@@ -130,8 +129,8 @@ class Segmentation(Normalised):
         for name, pool, count, seed in zip(names, pools, counts, seeds, strict=True):
             rng = np.random.default_rng(seed)
             n = count if self._limit is None else min(count, self._limit)
-            ink = digits.images[pool] / 16
-            splits[name] = Split(*canvases(ink, digits.target[pool], n, self._size, rng))
+            ink = images[pool] / 16
+            splits[name] = Split(*canvases(ink, labels[pool], n, self._size, rng))
         return splits
 
     def _photographs(self) -> Mapping[SplitName, Split]:

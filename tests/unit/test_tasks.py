@@ -18,6 +18,7 @@ from PIL import Image
 
 from hwnas.core.errors import HwnasError
 from hwnas.core.registry import create, discover
+from hwnas.task._scikit import digits
 from hwnas.task.augment import crop, flip
 from hwnas.task.cifar10 import CIFAR10
 from hwnas.task.classification import Classification
@@ -158,6 +159,18 @@ def test_digits_keep_pixels_and_labels_together() -> None:
     )
     for split in Digits().splits.values():
         assert [label[x.tobytes()] for x in split.x] == split.y.tolist()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_digits_are_read_with_and_without_the_file(
+    there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn.datasets import load_digits
+
+    monkeypatch.setattr(Path, "is_file", lambda _: there)
+    known: Any = load_digits()
+    for found, expected in zip(digits(), (known.images, known.target), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_digits_are_normalised_and_say_how() -> None:
