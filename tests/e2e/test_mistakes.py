@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hwnas.cli.main import app
 from hwnas.core.errors import HwnasError
-from tests.e2e.kill import TINY, finish, hwnas, pipeline
+from tests.e2e.kill import TINY, hwnas, pipeline
 
 
 def _mistake(tmp_path: Path, *settings: str, data: dict[str, Any] | None = None) -> HwnasError:
@@ -117,7 +117,7 @@ def test_a_file_that_is_no_pipeline(tmp_path: Path) -> None:
 def test_the_folder_of_another_pipeline_is_refused_with_status_2(tmp_path: Path) -> None:
     path = pipeline(tmp_path, evaluations=2)
     folder = tmp_path / "run"
-    finish("space", path, "--out", folder)
+    assert CliRunner().invoke(app, ["space", str(path), "--out", str(folder)]).exit_code == 0
     before = sorted((p.name, p.stat().st_mtime_ns) for p in folder.iterdir())
     process = hwnas("run", path, "--out", folder, "--resume", "--set", "search.estimator.epochs=2")
     output, _ = process.communicate(timeout=120)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from hwnas.cli.main import app
 from hwnas.pipeline.run import STAGES
 from tests.data import data
 from tests.e2e.kill import TINY, finish, hwnas
@@ -49,6 +51,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def shown(finished: Path) -> dict[str, Any]:
+    """What ``hwnas show`` says of it."""
+    return _show(finished / "run")
+
+
 def test_every_stage_leaves_its_files(finished: Path) -> None:
     names = {p.name for p in (finished / "run").iterdir()}
     assert names >= {
@@ -59,8 +67,7 @@ def test_every_stage_leaves_its_files(finished: Path) -> None:
     assert (finished / "run" / "export" / "report.html").stat().st_size > 10_000
 
 
-def test_show_has_promise_and_delivery_side_by_side(finished: Path) -> None:
-    shown = _show(finished / "run")
+def test_show_has_promise_and_delivery_side_by_side(shown: dict[str, Any]) -> None:
     assert shown["evaluations"] == 8
     assert len(shown["reference"]) == len(shown["objectives"]) == 3
     assert [n for n, _ in shown["curve"]] == list(range(1, 9))
@@ -75,17 +82,18 @@ def test_show_has_promise_and_delivery_side_by_side(finished: Path) -> None:
         assert winner["delivered"]["error"] == pytest.approx(winner["promised"]["error"], abs=0.01)
 
 
-def test_the_hypervolume_can_be_computed_from_what_is_shown(finished: Path) -> None:
+def test_the_hypervolume_can_be_computed_from_what_is_shown(shown: dict[str, Any]) -> None:
     from pymoo.indicators.hv import HV
 
-    shown = _show(finished / "run")
     names = [o["name"] for o in shown["objectives"]]
     front = [[t["metrics"][n] for n in names] for t in shown["trials"] if t["front"]]
     expected = HV(ref_point=np.array(shown["reference"]))(np.array(front))
     assert shown["hypervolume"] == pytest.approx(expected, rel=1e-9)
 
 
-def test_mlflow_has_parent_children_and_a_registered_model(finished: Path) -> None:
+def test_mlflow_has_parent_children_and_a_registered_model(
+    finished: Path, shown: dict[str, Any]
+) -> None:
     # In a process of its own: what MLflow sets up would stay for the tests that follow.
     script = (
         "import sys, json, mlflow; c = mlflow.MlflowClient(sys.argv[1]);"
@@ -103,13 +111,15 @@ def test_mlflow_has_parent_children_and_a_registered_model(finished: Path) -> No
     parents, runs, status, metrics, models = json.loads(done.stdout.splitlines()[-1])
     assert (parents, runs, status) == (1, 1 + 8, "FINISHED")
     assert any("hypervolume" in name for name in metrics)
-    assert models == len(_show(finished / "run")["winners"])
+    assert models == len(shown["winners"])
 
 
 def test_resume_skips_what_is_done_and_redoes_what_changed(finished: Path) -> None:
     path, folder = finished / "small.yaml", finished / "run"
     before = {s: (folder / f).stat().st_mtime_ns for s, f in _RESULTS.items()}
-    finish("run", path, "--out", folder, "--resume", "--set", "profile.replicates=12")
+    words = ["run", str(path), "--out", str(folder), "--resume", "--set", "profile.replicates=12"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
     after = {s: (folder / f).stat().st_mtime_ns for s, f in _RESULTS.items()}
     changed = [stage for stage in STAGES if before[stage] != after[stage]]
     assert changed == ["profile", "export"]

@@ -1,14 +1,14 @@
 """``hwnas space`` on every space: what it prints at 80 columns, and what it leaves."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from hwnas.cli.main import app
+from hwnas.core.errors import HwnasError
 from hwnas.core.registry import discover
 
 TASKS = [{"name": "digits"}, {"name": "segmentation", "limit": 20}, {"name": "text", "length": 6}]
@@ -25,20 +25,16 @@ def space(name: str, folder: Path) -> str:
             "objectives": [{"metric": "error"}],
             "device": {"threads": 1},
             "search": {"name": "random"},
+            "tracking": {"uri": None},
         }
         path.write_text(yaml.safe_dump(pipeline))
-        command = [sys.executable, "-m", "hwnas.cli.main", "space", str(path)]
-        done = subprocess.run(
-            [*command, "--out", str(folder / "run")],
-            check=False,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "COLUMNS": "80"},
+        done = CliRunner().invoke(
+            app, ["space", str(path), "--out", str(folder / "run")], env={"COLUMNS": "80"}
         )
-        if done.returncode != 2:
-            assert done.returncode == 0, done.stderr
+        if not isinstance(done.exception, HwnasError):
+            assert done.exit_code == 0, done.output
             return done.stdout
-    raise AssertionError(done.stderr)
+    raise AssertionError(str(done.exception))
 
 
 @pytest.mark.parametrize(
