@@ -162,6 +162,7 @@ def test_networks_that_are_trained_are_compared_with_the_best_found(
 ) -> None:
     data = pipeline.model_dump()
     data["objectives"] = [{"metric": "error"}, {"metric": "params"}]
+    data["space"] = {"name": "nas_bench_201", "cells": 1, "channels": 2}  # quick to train
     data["search"]["estimator"] = {"name": "train", "epochs": 1, "fraction": 0.1}
     result = compare(contest({"aging": Pipeline.model_validate(data)}, 3), tmp_path, 1, 1, silent)
     assert not result["exact"]
