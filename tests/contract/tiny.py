@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import torch
 from hwnas.core import Context, Device, Estimator, HwnasError, Objective, Objectives, Setting
 from hwnas.core.outcome import Outcome
 from hwnas.core.registry import Kind, create, discover
+from hwnas.core.space import Space
 from hwnas.core.strategy import Strategy
 from hwnas.pipeline.archive import Archive
 from hwnas.pipeline.driver import Driver
@@ -48,14 +50,20 @@ def combinations() -> list[Combination]:
     ]
 
 
+@cache  # an estimator that looks networks up reads its table once for each space
+def small_space(name: str) -> Space:
+    """A small one, of what the fake task has."""
+    task = FakeTask()
+    return space_grounds(name, input=task.input, outputs=task.outputs).space
+
+
 class Search:
     """A search in a folder. Raises HwnasError, before any work, if its parts do not fit."""
 
     def __init__(
         self, parts: Combination, folder: Path, progress: Callable[[], None] = lambda: None
     ) -> None:
-        task = FakeTask()
-        space = space_grounds(parts.space, input=task.input, outputs=task.outputs).space
+        task, space = FakeTask(), small_space(parts.space)
         given = output(space)
         if given != task.output:
             raise HwnasError(f"{parts.space} puts out {given}, not classes.")
