@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
-from inspect import signature
 from itertools import cycle
 from typing import Any
 
 import pytest
 
 from hwnas.core.errors import HwnasError
-from hwnas.core.registry import discover
+from hwnas.core.registry import discover, known_options
 from hwnas.core.space import Space
 from hwnas.core.tensor_type import TensorType
 from hwnas.testing import FakeEstimator, FakeTask, small
@@ -60,7 +59,7 @@ def pairs() -> Iterator[tuple[str, str | None]]:
     """Every strategy alone, and around every other one if it takes one."""
     for name, strategy in STRATEGIES.items():
         yield name, None
-        if "strategy" in signature(strategy.cls).parameters:
+        if "strategy" in known_options(strategy.cls):
             yield from ((name, inner) for inner in STRATEGIES)
 
 
