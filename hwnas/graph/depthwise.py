@@ -1,6 +1,6 @@
 """Depthwise convolution with faster backward passes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -63,7 +63,7 @@ class _Output(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, w: Tensor, kind: _Kind) -> Tensor:
         ctx.save_for_backward(x, w)
         ctx.kind = kind
-        return functional.conv2d(x, w, None, kind.stride, kind.padding, kind.dilation, len(w))
+        return _convolved(x, w, kind)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
@@ -85,8 +85,7 @@ class _InInput(torch.autograd.Function):
         ctx.save_for_backward(g, w)
         ctx.kind = kind
         if kind.stride == 1:
-            turned = w.flip(2, 3)
-            return functional.conv2d(g, turned, None, 1, kind.padding, kind.dilation, len(w))
+            return _convolved(g, w.flip(2, 3), kind)
         layout = torch.channels_last
         x = torch.empty(shape, dtype=g.dtype, device=g.device, memory_format=layout)
         return _torch_backward(g, x, w, kind, 0)
@@ -107,9 +106,8 @@ class _InFilters(torch.autograd.Function):
         ctx.save_for_backward(x, g)
         ctx.kind = kind
         if kind.stride == 1 and x.device.type == "cpu":
-            return _in_filters(x, g, kind.k, kind.dilation)
-        w = x.new_empty(x.shape[1], 1, kind.k, kind.k)
-        return _torch_backward(g, x, w, kind, 1)
+            return _in_filters(x, g, kind)
+        return _torch_in_filters(x, g, kind)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
@@ -117,6 +115,14 @@ class _InFilters(torch.autograd.Function):
         gx = _InInput.apply(g, v, ctx.kind, x.shape) if ctx.needs_input_grad[0] else None
         gg = _Output.apply(x, v, ctx.kind) if ctx.needs_input_grad[1] else None
         return gx, gg, None
+
+
+def _convolved(x: Tensor, w: Tensor, kind: _Kind) -> Tensor:
+    return functional.conv2d(x, w, None, kind.stride, kind.padding, kind.dilation, len(w))
+
+
+def _torch_in_filters(x: Tensor, g: Tensor, kind: _Kind) -> Tensor:
+    return _torch_backward(g, x, x.new_empty(x.shape[1], 1, kind.k, kind.k), kind, 1)
 
 
 def _torch_backward(g: Tensor, x: Tensor, w: Tensor, kind: _Kind, place: int) -> Tensor:
@@ -129,22 +135,19 @@ def _torch_backward(g: Tensor, x: Tensor, w: Tensor, kind: _Kind, place: int) ->
     return found
 
 
-def _in_filters(x: Tensor, g: Tensor, k: int, dilation: int) -> Tensor:
+def _in_filters(x: Tensor, g: Tensor, kind: _Kind) -> Tensor:
     """The gradient in filters at stride 1 on the CPU."""
+    k, dilation = kind.k, kind.dilation
     n, c, height, width = x.shape
     if k > 3 or height % dilation or width % dilation:
         # One filter an image and channel, as large as the image: as many outputs as taps.
         images = x.reshape(1, n * c, height, width)
         filters = g.reshape(n * c, 1, height, width)
-        padding = dilation * (k - 1) // 2
-        found = functional.conv2d(images, filters, None, dilation, padding, 1, n * c)
+        found = functional.conv2d(images, filters, None, dilation, kind.padding, 1, n * c)
         return found[:, :, :k, :k].reshape(n, c, 1, k, k).sum(0)
     if dilation > 1:
         x, g = _apart(x, dilation), _apart(g, dilation)
-    ones, mask = (1, 1), (False, True, False)
-    w = x.new_empty(c, 1, k, k)  # of which only the shape counts
-    gradient: Tensor = _backward(g, x, w, None, ones, ones, ones, False, (0, 0), c, mask)[1]
-    return gradient
+    return _torch_in_filters(x, g, replace(kind, dilation=1))
 
 
 def _apart(x: Tensor, dilation: int) -> Tensor:

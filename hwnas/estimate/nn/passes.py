@@ -1,7 +1,5 @@
 """What a supernet computes in a step."""
 
-from collections.abc import Mapping, Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -66,14 +64,6 @@ class Passes:
         torch._foreach_sub_(parameters, torch._foreach_mul(momenta, rate))
         return []
 
-    def _outputs(
-        self, weights: Sequence[Tensor], mixture: Mapping[str, Tensor], active: Active, x: Tensor
-    ) -> Tensor:
-        """Those with other weights than the supernet's own."""
-        named = dict(zip(self.names, weights, strict=True))
-        outputs: Tensor = functional_call(self._supernet, named, (x, mixture, active))
-        return outputs
-
     def validated(
         self, active: Active, x: Tensor, y: Tensor, mixture: Tensor, *stepped: Tensor
     ) -> Results:
@@ -84,7 +74,8 @@ class Passes:
         parts = self.parts(mixture, gradient=True)
         stepped = tuple(w.detach().requires_grad_() for w in stepped)
         weights = stepped or [p.detach() for p in self.parameters]
-        loss = self._task.loss(self._outputs(weights, parts, active, x), y)
+        named = dict(zip(self.names, weights, strict=True))
+        loss = self._task.loss(functional_call(self._supernet, named, (x, parts, active)), y)
         leaves = list(parts.values())
         every = torch.autograd.grad(loss, [*leaves, *stepped], materialize_grads=True)
         return [loss.detach(), torch.cat(every[: len(leaves)]), *every[len(leaves) :]]

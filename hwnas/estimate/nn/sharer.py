@@ -121,10 +121,11 @@ class Sharer:
         """
         self.supernet.train()
         active, mixture = self.supernet.active(point), self._mixture(point)
-        train, valid = (data.training(self.spent.steps) for data in (self._train, self._valid))
+        valid = self._valid.training(self.spent.steps)
         if order == 1:
             loss, slopes = self._run(self._passes.validated, active, (), *valid, mixture)
         else:
+            train = self._train.training(self.spent.steps)
             given = (*train, *valid, mixture, self._tensor(self._rate))
             loss, slopes = self._run(self._passes.unrolled, active, (), *given)
         return loss.item(), self._by_choice(slopes)
