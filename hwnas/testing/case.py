@@ -17,7 +17,7 @@ from hwnas.core.strategy import Strategy
 from hwnas.testing.fakes import FakeEstimator, FakeTask
 from hwnas.testing.small import small
 
-EVALUATIONS = 12  # three populations of the four that small options allow
+EVALUATIONS = 15
 
 
 @dataclass(frozen=True)

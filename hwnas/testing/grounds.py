@@ -26,7 +26,7 @@ class Grounds:
     """A space, and how many random architectures each check looks at, and how many it exports."""
 
     space: Space
-    samples: int = 8
+    samples: int = 12
     exports: int = 2
 
     def architectures(self) -> list[Architecture]:
@@ -40,7 +40,7 @@ def space_grounds(
     options: Mapping[str, Any] | None = None,
     input: TensorType | None = None,
     outputs: int = OUTPUTS,
-    samples: int = 8,
+    samples: int = 12,
     exports: int = 2,
 ) -> Grounds:
     """A space ready for the checks; ``options`` None makes it small.

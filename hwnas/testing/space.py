@@ -62,7 +62,7 @@ def check_moves(grounds: Grounds) -> None:
             build(space, child)
         near = list(islice(neighbours(space, mother), 50))
         require(mother not in near, f"{mother} is its own neighbour.")
-        for neighbour in near[::5]:  # which are of the same choices, nearly, as all of them
+        for neighbour in near:
             build(space, neighbour)
 
 

@@ -64,7 +64,7 @@ def check_repetition(case: Case) -> None:
 def check_slots(case: Case) -> None:
     """It works with 3 and 8 proposals in work, as with the one of check_end, told in any order."""
     for slots in (3, 8):
-        for seed in range(2):
+        for seed in range(3):
             Play(case.strategy(seed=seed), slots, np.random.default_rng(seed)).run()
 
 
@@ -112,7 +112,7 @@ def check_snapshot(case: Case) -> None:
         expected, total = _trail(outcomes), len(outcomes)
         first = _play(case, slots)
         saved = []
-        for moment in sorted({0, 1, total - 1, *rng.integers(total, size=3).tolist()}):
+        for moment in sorted({0, 1, total - 1, *rng.integers(total, size=4).tolist()}):
             first.run(moment)
             order = None if first.order is None else first.order.bit_generator.state
             play = list(first.waiting), list(first.told), order

@@ -12,11 +12,11 @@ from hwnas.core.errors import HwnasError
 from hwnas.core.registry import discover, known_options
 from hwnas.core.space import Space
 from hwnas.core.tensor_type import TensorType
-from hwnas.testing import FakeEstimator, FakeTask, small
+from hwnas.testing import FakeEstimator, small
 from hwnas.testing.estimator import ESTIMATOR_CHECKS, estimator_bench
-from hwnas.testing.space import SPACE_CHECKS, check_size, space_grounds
+from hwnas.testing.space import SPACE_CHECKS, space_grounds
 from hwnas.testing.strategy import STRATEGY_CHECKS, Case, strategy_case
-from tests.contract.tiny import QUICK
+from tests.contract.tiny import QUICK, small_space
 
 IMAGES = [TensorType((3, 8, 8)), TensorType((1, 4, 4)), TensorType((1, 9, 5))]
 SPACES = discover("spaces")
@@ -27,9 +27,8 @@ ESTIMATORS = {**{n: c.cls for n, c in discover("estimators").items()}, "fake": F
 @cache
 def for_images(space: str) -> Space | None:
     """A small one on the fake task, None if the space is not for images."""
-    task = FakeTask()
     try:
-        return space_grounds(space, input=task.input, outputs=task.outputs).space
+        return small_space(space)
     except HwnasError:
         return None
 
@@ -104,10 +103,9 @@ def test_space(name: str, check: Any) -> None:
 def test_spaces_of_images_take_them_small_and_odd(name: str, input: TensorType) -> None:
     if len(space_grounds(name).space.input.shape) != 3:
         pytest.skip(f"{name} is not for images")
-    grounds = space_grounds(name, input=input, samples=4, exports=1)
+    grounds = space_grounds(name, input=input, samples=6, exports=1)
     for check in SPACE_CHECKS:
-        if check is not check_size or input is not IMAGES[0]:  # neither tiny nor odd
-            check(grounds)
+        check(grounds)
 
 
 @pytest.mark.slow

@@ -76,7 +76,7 @@ class Search:
             objectives,
             np.random.default_rng(parts.seed),
             units=estimator.units,
-            evaluations=7,
+            evaluations=9,
             costs=flops.measure,
         )
         self.strategy: Strategy = _create("strategies", parts.strategy, 4, context)
