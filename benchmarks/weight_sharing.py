@@ -48,7 +48,7 @@ from hwnas.space.replay import build
 
 RESULT = Path(__file__).parent / "results" / "weight_sharing.json"
 SECONDS, SHARE, EPOCHS, SEEDS, WORKERS = 30.0, 0.5, 8, 10, 2
-SCORED, PREFERENCES = 30, 4
+SCORED, PREFERENCES = 30, 8  # as many as there is time to train
 TRIAL_STEPS, TRIALS = 20, 4
 TRAVEL = 5.0  # how far each preference's parameters can get: steps times learning rate
 CHANCE = 0.9

@@ -279,10 +279,12 @@ def test_several_preferences_end_with_a_front(cls: type[Gradient]) -> None:
     assert best.metrics["flops"] > cheapest.metrics["flops"]
 
 
-def test_the_largest_eigenvalue() -> None:
+@pytest.mark.parametrize("lowered", [0.0, 50.0])
+def test_the_largest_eigenvalue(lowered: float) -> None:
     rng = RNG(1)
     a = rng.standard_normal((6, 6))
-    hessian = a @ a.T
+    # Lowered along one direction by more than any other curves: the largest in size is negative.
+    hessian = a @ a.T - lowered * np.outer(a[0], a[0]) / (a[0] @ a[0])
     curvature = Curvature(6, rng)
     values = []
     while len(values) < 8:
@@ -311,8 +313,7 @@ def test_the_eigenvalue_is_that_of_the_loss_in_the_parameters() -> None:
             ahead, back = (parameters | {name: parameters[name] + s * d} for s in (1, -1))
             rows.append((gradient(ahead) - gradient(back)) / 2e-3)
     values = np.linalg.eigvalsh(np.array(rows))
-    dominant = values[np.argmax(np.abs(values))]
-    assert strategy._descents[0].eigenvalues[-1] == pytest.approx(dominant, rel=0.05)
+    assert strategy._descents[0].eigenvalues[-1] == pytest.approx(values.max(), rel=0.05)
     assert strategy.diagnostics["eigenvalue"] == strategy._descents[0].eigenvalues[-1]
 
 

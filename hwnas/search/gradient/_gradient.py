@@ -242,7 +242,7 @@ class Gradient(Strategy):
         """Signs of a collapse, and what to do."""
         found = self._watch.warnings
         if self._step > _EARLY * self._steps:
-            found = [*collapsed(self.diagnostics), *found]
+            found = [*collapsed(self.diagnostics, self._steps), *found]
         return found
 
     def _state(self) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from hwnas.search.gradient._descent import Descent, Parameters
 from hwnas.search.gradient._strongest import Strongest
 
 _COLLAPSED = 0.5  # of the choices led by a skip-connection
+# Times the steps: the strongest of Zela et al. 2020, section 5, .0243 over 20,000 steps. Digits with
+# wrong labels need this much; a sixth of it does not help there (benchmarks/collapse.py).
+_DECAY = 480
 
 
 def diagnostics(
@@ -37,13 +40,14 @@ def diagnostics(
     return found
 
 
-def collapsed(diagnostics: Mapping[str, float]) -> Iterator[str]:
-    """A warning if skip-connections lead."""
+def collapsed(diagnostics: Mapping[str, float], steps: int) -> Iterator[str]:
+    """A warning if skip-connections lead in a search of so many ``steps``."""
     share = diagnostics.get("skip_share", 0.0)
     if share > _COLLAPSED:
         yield (
             f"Skip-connections lead in {share:.0%} of the choices. Unless the preference asks"
             " for them, as they cost nothing, the search collapses: stop early (search: {watch:"
-            " N, stop: 0.75}), let the weights decay more (estimator: {weight_decay: 0.003}), or"
-            " score whole networks with the shared weights (one_shot)."
+            " N, stop: 0.75}), let the weights decay more (estimator: {weight_decay:"
+            f" {min(1.0, _DECAY / steps):.2g}}}), or score whole networks with the shared"
+            " weights (one_shot)."
         )
