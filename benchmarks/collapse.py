@@ -3,11 +3,11 @@
 Dong & Yang 2020, NAS-Bench-201, table 5: first-order DARTS ends with skip-connections on every
 edge, 54.30 % test accuracy on CIFAR-10. It comes when the weights overfit, which takes tens of
 epochs there; digits of which ``NOISE`` have a random label do it in hundreds of steps. Each seed
-searches without a remedy and with each of those of Zela et al. 2020: early stopping by the Hessian's
-largest eigenvalue, and weights that decay more. Theirs decay by .0027 to .0243 over 20,000 steps;
-these steps are 33 times fewer. What is found is looked up in the published table, which is read in
-``HWNAS_DATA``. Writes ``benchmarks/results/collapse.json``; names of remedies as arguments search
-with these only.
+searches without a remedy and with each of those of Zela et al. 2020: early stopping by the
+Hessian's largest eigenvalue, and weights that decay more. Theirs decay by .0027 to .0243 over
+20,000 steps; these steps are 33 times fewer. What is found is looked up in the published table,
+which is read in ``HWNAS_DATA``. Writes ``benchmarks/results/collapse.json``; names of remedies as
+arguments search with these only.
 """
 
 import json
@@ -132,11 +132,9 @@ def page(searches: Sequence[Mapping[str, Any]]) -> None:
         for seed in range(SEEDS)
     ]
     others = [r for r in REMEDIES if r not in ("none", "stop")]
-    head = ["seed", "without a remedy", "warned at", "stopped (at)", *others]
+    head = ["seed", "no remedy: skips, accuracy", "warned at", "stopped (at)", *others]
     fill("docs/weight-sharing.md", "collapse", head, lines)
-    told = [
-        (t["step"], {n: v for n, v in t.items() if n != "step"}) for t in by[0, "none"]["told"]
-    ]
+    told = [(t["step"], {n: v for n, v in t.items() if n != "step"}) for t in by[0, "none"]["told"]]
     diagnostics_picture(told, "darts", ROOT / "docs" / "collapse.png", "step")
 
 
