@@ -8,8 +8,8 @@ from hwnas.search.gradient._descent import Descent, Parameters
 from hwnas.search.gradient._strongest import Strongest
 
 _COLLAPSED = 0.5  # of the choices led by a skip-connection
-# Times the steps: the strongest of Zela et al. 2020, section 5, .0243 over 20,000 steps. Digits with
-# wrong labels need this much; a sixth of it does not help there (benchmarks/collapse.py).
+# Times the steps: the strongest decay of Zela et al. 2020, section 5, .0243 over 20,000 steps. It
+# helps in benchmarks/collapse.py, an eighth of it does not.
 _DECAY = 480
 
 
@@ -46,8 +46,7 @@ def collapsed(diagnostics: Mapping[str, float], steps: int) -> Iterator[str]:
     if share > _COLLAPSED:
         yield (
             f"Skip-connections lead in {share:.0%} of the choices. Unless the preference asks"
-            " for them, as they cost nothing, the search collapses: stop early (search: {watch:"
-            " N, stop: 0.75}), let the weights decay more (estimator: {weight_decay:"
-            f" {min(1.0, _DECAY / steps):.2g}}}), or score whole networks with the shared"
-            " weights (one_shot)."
+            " for them, as they cost nothing, the search collapses: let the weights decay more"
+            f" (estimator: {{weight_decay: {min(1.0, _DECAY / steps):.2g}}}), stop early (search:"
+            " {watch: N, stop: 0.75}), or score whole networks with the shared weights (one_shot)."
         )
