@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hwnas.graph.pointwise import Pointwise
+
 
 class Zeros(nn.Module):
     """Zeros shaped like the input."""
@@ -104,8 +106,8 @@ class Halved(nn.Module):
     def __init__(self, channels: int, out: int, height: int, width: int) -> None:
         super().__init__()
         self.edge = (0, width % 2, 0, height % 2)
-        self.even = nn.Conv2d(channels, out // 2, 1, 2, bias=False)
-        self.odd = nn.Conv2d(channels, out - out // 2, 1, 2, bias=False)
+        self.even = Pointwise(channels, out // 2, 1, 2, bias=False)
+        self.odd = Pointwise(channels, out - out // 2, 1, 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """The second reads the image shifted by a pixel, zeros coming in where it is odd."""

@@ -8,25 +8,33 @@ from hwnas.graph.trained_here import trained_here
 
 
 class Pointwise(nn.Conv2d):
-    """A ``torch.nn.Conv2d`` of 1x1 filters and stride 1; the same values and gradients.
+    """A ``torch.nn.Conv2d`` of 1x1 filters; the same values and gradients.
 
     Channels that lie side by side in memory are the rows of a matrix, and its products with the
     filters cost a half to a third of what convolutions of few channels do, most of it in the
     backward pass (benchmarks/supernet.py).
+
+    Pixels that a stride leaves out are left out beforehand. On processors without AVX-512 torch's
+    gradient in filters with a stride writes beyond its memory if there are fewer than 8 channels
+    (torch 2.15): sooner or later the process aborts.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """Shape ``[batch, channels, height, width]``."""
-        if not (trained_here(input) and self._rows(input)):
+        if not trained_here(input):
             return super().forward(input)
-        rows = functional.linear(input.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
-        return rows.permute(0, 3, 1, 2)
+        down, right = self.stride
+        rows = self._rows(input)
+        input = input[:, :, ::down, ::right]
+        if not rows:
+            return functional.conv2d(input, self.weight, self.bias)
+        found = functional.linear(input.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
+        return found.permute(0, 3, 1, 2)
 
     def _rows(self, input: Tensor) -> bool:
         """Whether channels are known to lie side by side.
 
-        The strides of a single channel or pixel fit both layouts; with them the backward pass of a
-        NASNet stem of one channel aborted on some processors (torch 2.15).
+        The strides of a single channel or pixel fit both layouts.
         """
         clear = min(input.shape[1:]) > 1 and self.out_channels > 1
         return clear and input.is_contiguous(memory_format=torch.channels_last)

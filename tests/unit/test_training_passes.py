@@ -6,10 +6,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from hwnas.core.tensor_type import TensorType
 from hwnas.graph import depthwise
 from hwnas.graph.depthwise import Depthwise
 from hwnas.graph.norm import Norm
+from hwnas.graph.op import Op
+from hwnas.graph.ops.conv import Conv
+from hwnas.graph.ops.factorised_reduction import FactorisedReduction
 from hwnas.graph.pointwise import Pointwise
 from hwnas.graph.twice import differentiated_twice
 
@@ -37,6 +42,10 @@ PAIRS: dict[str, Kinds] = {
     "pointwise": (
         lambda: Pointwise(4, 6, 1, bias=False),
         lambda: nn.Conv2d(4, 6, 1, bias=False),
+    ),
+    "pointwise /2": (
+        lambda: Pointwise(4, 6, 1, 2, bias=False),
+        lambda: nn.Conv2d(4, 6, 1, 2, bias=False),
     ),
     "pointwise with bias": (lambda: Pointwise(4, 6, 1), lambda: nn.Conv2d(4, 6, 1)),
     "norm": (lambda: Norm(4), lambda: nn.BatchNorm2d(4)),
@@ -115,6 +124,30 @@ def test_only_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.randn(1, 2, 4, 4, requires_grad=True)
     conv(x).sum().backward()
     assert x.grad is not None
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("op", [Conv(6, 1, 2), FactorisedReduction(6), FactorisedReduction(1)])
+def test_torch_gets_no_single_pixels_with_a_stride(
+    op: Op, channels: int, channels_last: bool
+) -> None:
+    """Its gradient in the filters writes beyond its memory on processors without AVX-512."""
+    strides = []
+
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):  # type: ignore[no-untyped-def]
+            if function is torch.ops.aten.convolution_backward.default:
+                strides.append(args[4])
+            return function(*args, **(kwargs or {}))
+
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    module = op.module(TensorType((channels, 8, 8))).to(memory_format=layout)  # type: ignore[call-overload]
+    x = torch.randn(2, channels, 8, 8).to(memory_format=layout).requires_grad_()
+    with Watched():
+        module(x).sum().backward()
+    assert all(p.grad is not None for p in module.parameters())
+    assert all(set(stride) == {1} for stride in strides)
 
 
 def test_a_network_is_written_down_with_plain_convolutions() -> None:

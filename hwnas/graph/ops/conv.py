@@ -71,11 +71,10 @@ class Conv(Filters):
         out = self.filters(channels)
         both = gcd(channels, out)
         groups = next(g for g in range(min(self.groups, both), 0, -1) if both % g == 0)
-        single = self._kernel == self._stride == (1, 1)
         kind: type[nn.Conv2d] = nn.Conv2d
         if self.depthwise and out == channels:
             kind = Depthwise
-        elif single and groups == 1 and not self.depthwise:
+        elif self._kernel == (1, 1) and groups == 1 and not self.depthwise:
             kind = Pointwise
         return kind(
             channels,

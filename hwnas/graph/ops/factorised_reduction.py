@@ -32,13 +32,12 @@ class FactorisedReduction(Op):
 
     def module(self, *inputs: TensorType) -> nn.Module:
         """The two convolutions."""
-        from torch import nn
-
         from hwnas.graph.modules import Halved
+        from hwnas.graph.pointwise import Pointwise
 
         channels, height, width = inputs[0].shape
         if self.out == 1:
-            return nn.Conv2d(channels, 1, 1, 2, bias=False)  # one channel, so one diagonal
+            return Pointwise(channels, 1, 1, 2, bias=False)  # one channel, so one diagonal
         return Halved(channels, self.out, height, width)
 
     def scaled(self, width: float) -> Op:
