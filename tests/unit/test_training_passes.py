@@ -1,6 +1,7 @@
 """Convolutions and norms with training passes of their own: torch's values and gradients."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -127,8 +128,13 @@ def test_only_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("channels", [1, 4])
-@pytest.mark.parametrize("op", [Conv(6, 1, 2), FactorisedReduction(6), FactorisedReduction(1)])
+@pytest.mark.parametrize(
+    ("op", "channels"),
+    [
+        *product([Conv(6, 1, 2), FactorisedReduction(6), FactorisedReduction(1)], [1, 4]),
+        (Conv(None, 1, 2, depthwise=True), 1),
+    ],
+)
 def test_torch_gets_no_single_pixels_with_a_stride(
     op: Op, channels: int, channels_last: bool
 ) -> None:

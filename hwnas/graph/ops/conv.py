@@ -70,12 +70,13 @@ class Conv(Filters):
         channels = inputs[0].shape[0]
         out = self.filters(channels)
         both = gcd(channels, out)
-        groups = next(g for g in range(min(self.groups, both), 0, -1) if both % g == 0)
+        divisors = (g for g in range(min(self.groups, both), 0, -1) if both % g == 0)
+        groups = channels if self.depthwise else next(divisors)
         kind: type[nn.Conv2d] = nn.Conv2d
-        if self.depthwise and out == channels:
-            kind = Depthwise
-        elif self._kernel == (1, 1) and groups == 1 and not self.depthwise:
+        if self._kernel == (1, 1) and groups == 1:
             kind = Pointwise
+        elif self.depthwise and out == channels:
+            kind = Depthwise
         return kind(
             channels,
             out,
@@ -83,7 +84,7 @@ class Conv(Filters):
             self._stride,
             self._padding,
             self.dilation,
-            channels if self.depthwise else groups,
+            groups,
             self.bias,
         )
 
