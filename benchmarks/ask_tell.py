@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _files import measured_before
 from _nas_bench_201 import EDGES, OPS, POPULATION, SPACE, fitting, integer_nsga2
 
 from hwnas.core import Architecture, Context, Metric, Objective, Objectives, Outcome, Spent
@@ -95,7 +96,7 @@ def main() -> None:
     """Measure those named as arguments, or all, each beside the peers of the same run."""
     path = Path(__file__).parent / "results" / "ask_tell.json"
     names = sys.argv[1:] or list(fitting(context, {}))
-    known = json.loads(path.read_text())["strategies"] if sys.argv[1:] and path.exists() else {}
+    known = measured_before(path).get("strategies", {})
     peers = {
         "pymoo_nsga2": {"rounds": ROUNDS, "per_second": pymoo()},
         "optuna_nsga2": {"rounds": PEER_ROUNDS, "per_second": optuna()},

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _files import measured_before, present
 from _nas_bench_201 import ROOT, TABLE, rows
 from _pages import fill
 
@@ -96,11 +97,10 @@ def search(job: tuple[int, str]) -> dict[str, Any]:
 
 def main() -> None:
     """Search and write."""
-    if not TABLE.exists():
-        sys.stderr.write(f"{TABLE} is absent: set HWNAS_DATA to the folder that holds it.\n")
+    if not present(TABLE):
         return
     remedies = sys.argv[1:] or list(REMEDIES)
-    known = json.loads(RESULT.read_text())["searches"] if sys.argv[1:] and RESULT.exists() else []
+    known = measured_before(RESULT).get("searches", [])
     found = [s for s in known if s["remedy"] not in remedies]
     jobs = [(seed, remedy) for seed in range(SEEDS) for remedy in remedies]
     with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
@@ -119,22 +119,21 @@ def page(searches: Sequence[Mapping[str, Any]]) -> None:
 
     def ended(seed: int, remedy: str) -> str:
         one = by[seed, remedy]
-        return f"{one['skips']} of 6, {one['cifar10_test']:.2f} %"
+        stopped = f" ({one['stopped_at']})" if one["stopped_at"] else ""
+        return f"{one['skips']} of 6, {one['cifar10_test']:.2f} %{stopped}"
 
+    without = [by[seed, "none"] for seed in range(SEEDS)]
     lines = [
         [
-            str(seed),
-            ended(seed, "none"),
-            str(min(by[seed, "none"]["warned_at"].values(), default="")),
-            f"{ended(seed, 'stop')} ({by[seed, 'stop']['stopped_at'] or 'never'})",
-            *(ended(seed, remedy) for remedy in REMEDIES if remedy not in ("none", "stop")),
+            str(one["seed"]),
+            str(min(one["warned_at"].values(), default="")),
+            *(ended(one["seed"], remedy) for remedy in REMEDIES),
         ]
-        for seed in range(SEEDS)
+        for one in without
     ]
-    others = [r for r in REMEDIES if r not in ("none", "stop")]
-    head = ["seed", "no remedy: skips, accuracy", "warned at", "stopped (at)", *others]
-    fill("docs/weight-sharing.md", "collapse", head, lines)
-    told = [(t["step"], {n: v for n, v in t.items() if n != "step"}) for t in by[0, "none"]["told"]]
+    fill("docs/weight-sharing.md", "collapse", ["seed", "warned at", *REMEDIES], lines)
+    worst = max(without, key=lambda s: s["skips"])
+    told = [(t["step"], {n: v for n, v in t.items() if n != "step"}) for t in worst["told"]]
     diagnostics_picture(told, "darts", ROOT / "docs" / "collapse.png", "step")
 
 

@@ -16,24 +16,26 @@ Writes ``benchmarks/results/luck.json``.
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from _files import present
 from _nas_bench_201 import SPACE, TABLE, rows
 from peers import AT, BUDGET, PAIRS
 
 from hwnas.core import Architecture
 from hwnas.core.pareto import front, hypervolume
+from hwnas.graph.fingerprint import fingerprint
 from hwnas.profile.conditions import conditions
 from hwnas.search._improvement import Improvement
 from hwnas.search._similarity import Counts, chains
-from hwnas.space.moves import sample
+from hwnas.space.moves import every
+from hwnas.space.replay import build
 
 RESULT = Path(__file__).parent / "results" / "luck.json"
 WORLDS, LEARNS = 20, 0.2
-WHOLE = 6  # layers in the longest chain of a cell; those of all lengths tell isomorphic cells apart
 SOME = 1500  # classes by which the process is fitted
 FAR = 5.0  # standard deviations, which no luck gets beyond
 
@@ -50,15 +52,16 @@ class Beliefs(NamedTuple):
 
 def classes() -> tuple[np.ndarray, list[Architecture]]:
     """The class of each network, and a network of each class."""
-    sketch, edges = SPACE.sketch(), list(sample(SPACE, np.random.default_rng(0)))
-    whole = chains(sketch, WHOLE)
-    known: dict[frozenset[Any], int] = {}
+    sketch = SPACE.sketch()
+    known: dict[str, int] = {}
     members: list[Architecture] = []
     found = np.empty(len(rows()), int)
-    for ops, row in rows().items():
-        network = Architecture(dict(zip(edges, ops, strict=True)))
-        found[row] = known.setdefault(frozenset(whole(network).items()), len(known))
-        members += [network] * (len(known) > len(members))
+    for network in every(SPACE):
+        form = fingerprint(build(sketch, network))
+        if form not in known:
+            known[form] = len(known)
+            members.append(network)
+        found[rows()[tuple(str(op) for op in network.values())]] = known[form]
     return found, members
 
 
@@ -131,7 +134,8 @@ def search(
     def volume(some: np.ndarray) -> float:
         return hypervolume(some[front(some, np.zeros(len(some)))], reference)
 
-    return [volume(values[order[:n]]) / volume(values) for n in AT if n <= BUDGET]
+    whole = volume(values)
+    return [volume(values[order[:n]]) / whole for n in AT if n <= BUDGET]
 
 
 def foretold(error: np.ndarray, latency: np.ndarray, beliefs: Beliefs) -> list[float]:
@@ -147,26 +151,22 @@ def foretold(error: np.ndarray, latency: np.ndarray, beliefs: Beliefs) -> list[f
     return search(mean, deviation, error, latency)
 
 
-def worlds(error: np.ndarray, beliefs: Beliefs) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
-    """Draws the expected logarithms of errors, and errors, ``[n]`` each."""
+def worlds(error: np.ndarray, beliefs: Beliefs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Expected logarithms of errors, and errors, ``[n]`` each, drawn from the process."""
     rng = np.random.default_rng(0)
     root = np.linalg.cholesky(beliefs.covariance + 1e-9 * np.eye(len(beliefs.mean)))
-
-    def draw() -> tuple[np.ndarray, np.ndarray]:
+    for _ in range(WORLDS):
         mean, drawn = np.log(error), error.copy()
         of_classes = beliefs.mean + root @ rng.standard_normal(len(root))
         mean[beliefs.networks] = of_classes[beliefs.classes]
         luck = beliefs.luck * rng.standard_normal(len(beliefs.networks))
         drawn[beliefs.networks] = np.exp(mean[beliefs.networks] + luck)
-        return mean, drawn
-
-    return draw
+        yield mean, drawn
 
 
 def main() -> None:
     """Search and write."""
-    if not TABLE.exists():
-        sys.stderr.write(f"{TABLE} is absent: set HWNAS_DATA to the folder that holds it.\n")
+    if not present(TABLE):
         return
     table = np.load(TABLE, allow_pickle=False)
     error = 1 - table["c10_val_200"].astype(float) / 100
@@ -175,8 +175,7 @@ def main() -> None:
     beliefs = believed(error, of, members)
     deviation = np.zeros(len(error))
     deviation[beliefs.networks] = beliefs.luck
-    draw = worlds(error, beliefs)
-    drawn = [draw() for _ in range(WORLDS)]
+    drawn = list(worlds(error, beliefs))
     at = [n for n in AT if n <= BUDGET]
     result: dict[str, Mapping[str, Any]] = {}
     for pair, times in latency.items():

@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from _files import present
 from _nas_bench_201 import TABLE
 from _pages import fill
 from scipy.stats import kendalltau
@@ -180,8 +181,7 @@ def shared(way: str) -> dict[str, Any]:
 
 def main() -> None:
     """Train, score, compare and write."""
-    if not SCALE.images.exists():
-        sys.stderr.write(f"{SCALE.images} is absent: set HWNAS_DATA to the folder that holds it.\n")
+    if not present(SCALE.images):
         return
     about = {"networks": NETWORKS, **asdict(SCALE), "images": SCALE.images.name}
     known = json.loads(RESULT.read_text()) if RESULT.exists() else {}

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _files import measured_before, present
 from _nas_bench_201 import ROOT, SPACE, TABLE, fitting, pipeline, say
 from _pages import fill
 from _peers import PEERS
@@ -181,8 +182,7 @@ def _p(row: Mapping[str, Any], at: int) -> str:
 
 def main() -> None:
     """Measure those named as arguments, or all, and put the table into the README."""
-    if not TABLE.exists():
-        sys.stderr.write(f"{TABLE} is absent: set HWNAS_DATA to the folder that holds it.\n")
+    if not present(TABLE):
         return
     everyone = [*strategies(), *PEERS]
     names = sys.argv[1:] or everyone
@@ -190,7 +190,7 @@ def main() -> None:
         sys.stderr.write(f"unknown: {', '.join(unknown)}. There are {', '.join(everyone)}.\n")
         sys.exit(2)
     path = ROOT / "benchmarks" / "results" / "peers.json"
-    known = json.loads(path.read_text())["shares"] if sys.argv[1:] and path.exists() else {}
+    known = measured_before(path).get("shares", {})
     shares = {pair: known.get(pair, {}) for pair in PAIRS}
     for pair in PAIRS:
         for name in (n for n in names if pair != LAST or n in ON_LAST):

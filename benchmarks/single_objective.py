@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _files import measured_before, present
 from _nas_bench_201 import ROOT, SPACE, TABLE, pipeline, rows, say
 
 from hwnas.core import Context, Metric, Objective, Objectives, Outcome, Spent
@@ -117,12 +118,11 @@ def until_the_best(name: str, seed: int) -> float:
 
 def main() -> None:
     """Measure and write."""
-    if not TABLE.exists():
-        sys.stderr.write(f"{TABLE} is absent: set HWNAS_DATA to the folder that holds it.\n")
+    if not present(TABLE):
         return
     path = ROOT / "benchmarks" / "results" / "single_objective.json"
     names = sys.argv[1:] or [*CONTEST, *TO_THE_BEST]
-    known = json.loads(path.read_text()) if sys.argv[1:] and path.exists() else {}
+    known = measured_before(path)
     result: dict[str, Any] = {
         "seeds": SEEDS,
         "contest": known.get("contest", {}) | contested(names),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _files import measured_before
 from _pages import fill
 
 from hwnas.core import (
@@ -221,7 +222,7 @@ def share(trained: list[Mapping[str, Any]], latency: Mapping[str, float]) -> flo
 def main() -> None:
     """Search, measure, compare and write."""
     names = sys.argv[1:] or ["random", *WAYS]
-    known = json.loads(RESULT.read_text())["searches"] if sys.argv[1:] and RESULT.exists() else []
+    known = measured_before(RESULT).get("searches", [])
     searches = [s for s in known if s["name"] not in names]
     with tempfile.TemporaryDirectory() as folder:
         times = Path(folder) / "operator_times.json"
