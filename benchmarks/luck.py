@@ -29,6 +29,7 @@ from hwnas.core import Architecture
 from hwnas.core.pareto import front, hypervolume
 from hwnas.graph.fingerprint import fingerprint
 from hwnas.profile.conditions import conditions
+from hwnas.search._graphs import network
 from hwnas.search._improvement import Improvement
 from hwnas.search._similarity import Counts, chains
 from hwnas.space.moves import every
@@ -56,12 +57,12 @@ def classes() -> tuple[np.ndarray, list[Architecture]]:
     known: dict[str, int] = {}
     members: list[Architecture] = []
     found = np.empty(len(rows()), int)
-    for network in every(SPACE):
-        form = fingerprint(build(sketch, network))
+    for architecture in every(SPACE):
+        form = fingerprint(build(sketch, architecture))
         if form not in known:
             known[form] = len(known)
-            members.append(network)
-        found[rows()[tuple(str(op) for op in network.values())]] = known[form]
+            members.append(architecture)
+        found[rows()[tuple(str(op) for op in architecture.values())]] = known[form]
     return found, members
 
 
@@ -78,7 +79,8 @@ def believed(error: np.ndarray, of: np.ndarray, members: list[Architecture]) -> 
     place = np.searchsorted(kept, of[networks])
     luck = np.sum((np.log(error[networks]) - y[place]) ** 2) / (len(networks) - len(kept))
     some = [members[k] for k in kept]
-    distance = Counts(chains(SPACE.sketch(), 3))(some)(some)
+    sketch = SPACE.sketch()
+    distance = Counts(lambda a: chains(network(sketch, a), 3))(some)(some)
     center = y.mean()
 
     def covariances(logs: np.ndarray, which: np.ndarray) -> np.ndarray:

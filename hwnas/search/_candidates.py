@@ -1,6 +1,7 @@
 """Networks that a model may find worth asking for."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -47,19 +48,18 @@ class Candidates:
 
     def climbed(
         self,
-        told: Sequence[Architecture],
         front: Sequence[Architecture],
         score: Score,
-        count: int,
+        others: Sequence[Architecture],
         searches: int,
         exchanges: int,
-        more: Sequence[Architecture] = (),
-    ) -> Architecture | None:
-        """The best of ``count`` random networks and of all that local searches of the score meet.
+        most: int,
+    ) -> list[Architecture]:
+        """The best ``most`` of ``others`` and of all that local searches of the score meet.
 
-        Half of the searches begin on the front that was told, the others where the score is best.
+        Half of the searches begin on the front that was told, the rest where the score is best.
         They go to the best network that differs in one choice while there is a better one, or to
-        the best of ``exchanges`` drawn where there are more.
+        the best of ``exchanges`` drawn where there are more. The best comes first.
         """
         worth: dict[Architecture, float] = {}
 
@@ -68,7 +68,7 @@ class Candidates:
             if new:
                 worth.update(zip(new, score(new).tolist(), strict=True))
 
-        judge([*told, *more, *(self._sample() for _ in range(count))])
+        judge([*front, *others])
         likely = sorted(worth, key=worth.__getitem__, reverse=True)
         half = -(-searches // 2)
         some = [front[i] for i in self._rng.permutation(len(front))[:half]]
@@ -78,25 +78,30 @@ class Candidates:
             judge(b for found in near.values() for b in found)
             best = {a: max(found, key=worth.__getitem__) for a, found in near.items() if found}
             at = dict.fromkeys(b for a, b in best.items() if worth[b] > worth[a])
-        fresh = [a for a in worth if a not in self._seen]
-        return max(fresh, key=worth.__getitem__, default=None)
+        ranked = sorted(worth, key=worth.__getitem__, reverse=True)
+        return list(islice((a for a in ranked if a not in self._seen), most))
 
     def least(
         self,
         value: Callable[[Architecture], float],
         count: int,
+        searches: int,
         exchanges: int,
         rng: np.random.Generator,
     ) -> Architecture:
-        """A local minimum of what costs nothing to know, from the best of ``count`` networks."""
-        at = min((sample(self._space, rng) for _ in range(count)), key=value)
-        while True:
-            near = list(neighbours(self._space, at))
-            some = [near[i] for i in rng.permutation(len(near))[:exchanges]]
-            best = min(some, key=value, default=at)
-            if not value(best) < value(at):
-                return at
-            at = best
+        """The least of the local minima that are met from the best of ``count`` networks."""
+
+        def descended(at: Architecture) -> Architecture:
+            while True:
+                near = list(neighbours(self._space, at))
+                some = [near[i] for i in rng.permutation(len(near))[:exchanges]]
+                best = min(some, key=value, default=at)
+                if not value(best) < value(at):
+                    return at
+                at = best
+
+        begin = sorted((sample(self._space, rng) for _ in range(count)), key=value)
+        return min(map(descended, dict.fromkeys(begin[:searches])), key=value)
 
     def fresh(
         self, make: Callable[[], Architecture], count: int, known: Collection[Architecture]

@@ -157,31 +157,24 @@ class Modelled(Strategy):
         told = [self._told[i].architecture for i in ranked]
         return self._candidate.mutated(told, score, self._candidates)
 
-    def _climbed(self, score: Score, searches: int, exchanges: int) -> Architecture | None:
-        """The best of random networks and of what local searches meet, half from the front."""
-        told = [t.architecture for t in self._told]
-        front = [told[i] for i in fronts(*table(self._told))[0]]
-        count, more = self._candidates, self._ends(exchanges)
-        return self._candidate.climbed(told, front, score, count, searches, exchanges, more)
+    def _front(self) -> list[Architecture]:
+        """The networks told that no other dominates."""
+        return [self._told[i].architecture for i in fronts(*table(self._told))[0]]
 
-    def _ends(self, exchanges: int) -> list[Architecture]:
-        """The cheapest networks, looked for once."""
+    def _ends(self, searches: int, exchanges: int) -> list[Architecture]:
+        """The network of the least value of each cheap objective, looked for once."""
         if self._extremes is None:
-            self._extremes = self._cheapest(exchanges)
+
+            def value(architecture: Architecture, place: int) -> float:
+                costs = self._costs(architecture)
+                return np.inf if costs is None else float(self._costs.cheap.values(costs)[place])
+
+            rng, count = np.random.default_rng(self._seed), self._candidates
+            self._extremes = [
+                self._candidate.least(partial(value, place=j), count, searches, exchanges, rng)
+                for j in range(len(self._costs.cheap))
+            ]
         return self._extremes
-
-    def _cheapest(self, exchanges: int) -> list[Architecture]:
-        """The network of the least value of each cheap objective: an end of the front."""
-
-        def value(architecture: Architecture, place: int) -> float:
-            costs = self._costs(architecture)
-            return np.inf if costs is None else float(self._costs.cheap.values(costs)[place])
-
-        rng = np.random.default_rng(self._seed)
-        return [
-            self._candidate.least(partial(value, place=j), self._candidates, exchanges, rng)
-            for j in range(len(self._costs.cheap))
-        ]
 
     def _tell(self, outcome: Outcome) -> None:
         self._told.append(Told.of(outcome, self.context.objectives))

@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from itertools import chain
 
 import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.space import Space
-from hwnas.search._graphs import Network, network
+from hwnas.search._graphs import Network
 from hwnas.space.encoding import Encoding, one_hot
 
 Distance = Callable[[Sequence[Architecture]], np.ndarray]
@@ -26,55 +25,40 @@ class Counts:
 
     def __init__(self, count: Callable[[Architecture], Mapping[Hashable, int]]) -> None:
         self._count = count
-        self._known: dict[Architecture, Mapping[Hashable, int]] = {}
+        self._columns: dict[tuple[Hashable, int], int] = {}
+        self._known: dict[Architecture, np.ndarray] = {}
 
     def __call__(self, known: Sequence[Architecture]) -> Distance:
-        rows = [self._counts(a) for a in known]
-        steps: dict[Hashable, list[int]] = {}
-        for row in rows:
-            for name, count in row.items():
-                steps.setdefault(name, []).append(count)
-        # min(a, b) is the sum over the steps up to b, one of the counts that are known, of how much
-        # of each a takes: so all intersections are one product of matrices.
-        ends = {name: sorted(set(counts)) for name, counts in steps.items()}
-        pairs = ((name, end) for name, counts in ends.items() for end in counts)
-        at = {pair: i for i, pair in enumerate(pairs)}
-        taken = np.zeros((len(rows), len(at)))
-        for i, row in enumerate(rows):
-            taken[i, [at[name, e] for name, c in row.items() for e in ends[name] if e <= c]] = 1
-        totals = np.array([sum(row.values()) for row in rows], float)
-        spans = {
-            name: [(at[name, e], b, e - b) for b, e in zip([0, *es], es, strict=False)]
-            for name, es in ends.items()
-        }
+        # Each count is so many ones, so that all intersections are one product of matrices.
+        rows = [self._ones(a) for a in known]
+        used = np.unique(np.concatenate([*rows, np.zeros(0, int)]))
 
-        filled: dict[tuple[Hashable, int], tuple[list[int], list[int]]] = {}
+        def table(rows: Sequence[np.ndarray]) -> np.ndarray:
+            found = np.zeros((len(rows), len(self._columns)))
+            for row, ones in zip(found, rows, strict=True):
+                row[ones] = 1
+            return found[:, used]
 
-        def fill(name: Hashable, count: int) -> tuple[list[int], list[int]]:
-            """The columns that a count reaches, and how far it gets in each."""
-            if (name, count) not in filled:
-                reached = [s for s in spans.get(name, ()) if s[1] < count]
-                shares = [min(count - begin, span) for _, begin, span in reached]
-                filled[name, count] = [column for column, _, _ in reached], shares
-            return filled[name, count]
+        taken = table(rows).T
+        totals = np.array([len(row) for row in rows], float)
 
         def distance(architectures: Sequence[Architecture]) -> np.ndarray:
-            found = [self._counts(a) for a in architectures]
-            own = np.array([sum(row.values()) for row in found], float)
-            shares = np.zeros((len(found), len(at)))
-            for share, row in zip(shares, found, strict=True):
-                parts = [fill(name, count) for name, count in row.items()]
-                share[list(chain(*[c for c, _ in parts]))] = list(chain(*[s for _, s in parts]))
-            common = shares @ taken.T
+            found = [self._ones(a) for a in architectures]
+            own = np.array([len(row) for row in found], float)
+            common = table(found) @ taken
             union = own[:, None] + totals - common
             shared = np.divide(common, union, out=np.ones_like(common), where=union > 0)
             return np.asarray(1 - shared)
 
         return distance
 
-    def _counts(self, architecture: Architecture) -> Mapping[Hashable, int]:
+    def _ones(self, architecture: Architecture) -> np.ndarray:
+        """The columns of all that is counted in a network."""
         if architecture not in self._known:
-            self._known[architecture] = self._count(architecture)
+            found = self._count(architecture)
+            pairs = [(name, i) for name, count in found.items() for i in range(count)]
+            columns = [self._columns.setdefault(pair, len(self._columns)) for pair in pairs]
+            self._known[architecture] = np.array(columns, int)
         return self._known[architecture]
 
 
@@ -109,16 +93,8 @@ class Choices:
         return distance
 
 
-def chains(space: Space, length: int) -> Callable[[Architecture], Mapping[Hashable, int]]:
+def chains(net: Network, length: int) -> Mapping[Hashable, int]:
     """Counts runs of up to ``length`` layers, each reading the one before, joins left out."""
-
-    def count(architecture: Architecture) -> Mapping[Hashable, int]:
-        return _chains(network(space, architecture), length)
-
-    return count
-
-
-def _chains(net: Network, length: int) -> Counter[Hashable]:
     producers: list[tuple[int, ...]] = []
     for inputs in net.inputs:
         reached = [u for v in inputs for u in (producers[v] if _join(net, v) else (v,))]

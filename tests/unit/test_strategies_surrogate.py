@@ -1,18 +1,22 @@
-"""The surrogate: distances, averaged processes, and what it asks for."""
+"""The surrogate: distances, the process that sums them, and what it asks for."""
 
 from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 
-from hwnas.core import Architecture, HwnasError, Objectives, TensorType
+from hwnas.core import Architecture, HwnasError, Objectives, Space, TensorType
 from hwnas.core.state import dumps, loads
-from hwnas.search._averaging import LENGTHS, NOISES, Posterior, weigh
+from hwnas.search._additive import Additive, Hyperparameters, learn
+from hwnas.search._graphs import Network, network
+from hwnas.search._layers import Layer
+from hwnas.search._paths import Paths, traits
 from hwnas.search._similarity import Choices, Counts, chains
-from hwnas.search.bayes.surrogate import Surrogate
+from hwnas.search.bayes.surrogate import Surrogate, _likelier
 from hwnas.search.random import Random
 from hwnas.space.chain import Chain
 from hwnas.space.moves import choices, every
@@ -32,11 +36,15 @@ def cell(*ops: str) -> Architecture:
     return from_string(f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|")
 
 
+def runs(space: Space, length: int = 2) -> Callable[[Architecture], Mapping[Hashable, int]]:
+    return lambda architecture: chains(network(space, architecture), length)
+
+
 # Distances
 
 
 def test_counts_are_compared_by_intersection_over_union() -> None:
-    count = chains(CELL, 2)
+    count = runs(CELL)
     known, others = architectures(CELL, 12), architectures(CELL, 9, seed=1)
     found = Counts(count)(known)(others)
     for i, a in enumerate(others):
@@ -60,19 +68,19 @@ def test_what_does_nothing_is_not_seen_and_order_is() -> None:
     same = cell(conv, none, skip, none, pool, none)
     turned = cell(pool, none, conv, none, none, skip)
     useless = cell(conv, none, none, none, pool, conv)  # node 2 has nothing to read
-    apart = Counts(chains(CELL, 2))([line])([line, dead, same, turned, useless])[:, 0]
+    apart = Counts(runs(CELL))([line])([line, dead, same, turned, useless])[:, 0]
     assert apart[0] == apart[2] == apart[4] == 0
     assert apart[1] > 0
     assert apart[3] > 0
     # Layers alone do not tell in which order they come.
-    assert Counts(chains(CELL, 1))([line])([turned])[0, 0] == 0
+    assert Counts(runs(CELL, 1))([line])([turned])[0, 0] == 0
 
 
 def test_a_sketch_has_the_same_architectures_and_tells_the_same_apart() -> None:
     whole = NasBench201(IMAGE, 3, cells=3, channels=2)
     networks = architectures(CELL)
-    large = Counts(chains(whole, 2))(networks)(networks)
-    small = Counts(chains(whole.sketch(), 2))(networks)(networks)
+    large = Counts(runs(whole))(networks)(networks)
+    small = Counts(runs(whole.sketch()))(networks)(networks)
     np.testing.assert_array_equal(large == 0, small == 0)
     assert np.corrcoef(large.ravel(), small.ravel())[0, 1] > 0.95
 
@@ -103,31 +111,109 @@ def test_choices_are_compared_where_either_has_them() -> None:
     np.testing.assert_allclose(found, expected)
 
 
-# Processes
+def paths(net: Network, v: int) -> Iterator[tuple[float, list[int]]]:
+    """Every way from the input to a layer, and how likely it is from there."""
+    if not net.inputs[v]:
+        yield 1.0, [v]
+    for u in net.inputs[v]:
+        for chance, path in paths(net, u):
+            yield chance / len(net.inputs[v]), [*path, v]
 
 
-def test_the_weights_are_the_evidence() -> None:
+def test_paths_are_counted_as_if_each_were_walked() -> None:
+    for architecture in architectures(CELL, 12):
+        net = network(CELL, architecture)
+        kinds, found = traits(net)
+        walked = list(paths(net, len(net.layers) - 1))
+        assert found[0, 0] == pytest.approx(np.log(len(walked)))
+        chances = np.array([chance for chance, _ in walked])
+        assert chances.sum() == pytest.approx(1)
+        labels = [labelled(layer) for layer in net.layers]
+        for kind, (mean, deviation, least, most, total) in zip(kinds, found[1:], strict=True):
+            numbers = np.array([sum(kind in labels[v] for v in path) for _, path in walked])
+            assert mean == pytest.approx(chances @ numbers)
+            assert deviation == pytest.approx(np.sqrt(chances @ (numbers - mean) ** 2), abs=1e-6)
+            assert (least, most) == (numbers.min(), numbers.max())
+            assert total == pytest.approx(np.log1p(sum(kind in label for label in labels)))
+
+
+def labelled(layer: Layer) -> tuple[Hashable, ...]:
+    if layer.kind in ("input", "output", "join"):
+        return ()
+    return layer.kind, (layer.form, layer.kernel, layer.stride)
+
+
+def test_distances_of_paths_are_in_deviations_of_the_known() -> None:
+    known, others = architectures(CELL, 12), architectures(CELL, 9, seed=1)
+    found = Paths(partial(network, CELL))(known)(others)
+    kinds = list(dict.fromkeys(k for a in known for k in traits(network(CELL, a))[0]))
+
+    def row(architecture: Architecture) -> np.ndarray:
+        own, values = traits(network(CELL, architecture))
+        empty = np.zeros(5)
+        rest = [values[1 + own.index(k)] if k in own else empty for k in kinds]
+        return np.concatenate([values[0], *rest])
+
+    a, b = np.array([row(x) for x in known]), np.array([row(x) for x in others])
+    spread = a.std(axis=0)
+    told = spread > 1e-9
+    assert np.ptp(b[:, ~told], axis=0).max(initial=0) < 1e-9  # so they do not count here
+    apart = ((b[:, None, told] - a[:, told]) / spread[told]) ** 2
+    np.testing.assert_allclose(found, apart.mean(axis=-1) / 2, atol=1e-12)
+
+
+# The process
+
+
+def drawn(n: int = 12) -> tuple[list[np.ndarray], np.ndarray]:
     rng = np.random.default_rng(0)
-    points = rng.random((9, 2))
-    distances = [np.abs(points[:, None, k] - points[None, :, k]) for k in range(2)]
-    y = np.sin(5 * points[:, 0])
-    members = weigh(distances, y)
-    z = (y - y.mean()) / y.std()
-    evidence = {}
-    for view, d in enumerate(distances):
-        for length in LENGTHS:
-            for noise in NOISES:
-                kernel = np.exp(-d / length) + noise * np.eye(9)
-                variance = z @ np.linalg.solve(kernel, z) / 9
-                evidence[view, length, noise] = multivariate_normal(
-                    np.zeros(9), variance * kernel
-                ).logpdf(z)
-    weights = {m: np.exp(e) for m, e in evidence.items()}
-    kept = {m: w for m, w in weights.items() if w >= 0.02 * sum(weights.values())}
-    assert set(members) == set(kept)
-    for member, weight in members.items():
-        assert weight == pytest.approx(kept[member] / sum(kept.values()), rel=1e-6)
-    assert sum(weight for (view, *_), weight in members.items() if view == 0) > 0.9
+    points = rng.random((n, 2))
+    near = [np.abs(points[:, None, k] - points[None, :, k]) for k in range(2)]
+    return near, np.log(0.1 + points[:, 0] ** 2 + 0.01 * rng.random(n))
+
+
+def logarithm(found: Hyperparameters, near: list[np.ndarray], y: np.ndarray) -> float:
+    """Of evidence times prior: the density of values, by another way."""
+    quality = np.exp(y.mean() - y) if found.reciprocal else np.ones_like(y)
+    seen = -quality if found.reciprocal else y
+    noise = found.luck * quality**2 / np.mean(quality**2) + 1e-4
+    covariance = found.kernel(near) + np.diag(noise)
+    normal = multivariate_normal(np.zeros(len(y)), covariance * seen.var())
+    prior = (
+        norm.logpdf(np.log(found.variances)).sum()
+        + norm(0, 1.5).logpdf(np.log(found.lengths)).sum()
+        + norm(-5, 2).logpdf(np.log(found.luck))
+    )
+    return float(normal.logpdf(seen - seen.mean()) + np.log(quality).sum() + prior)
+
+
+@pytest.mark.parametrize("reciprocal", [False, True])
+def test_what_is_learned_has_the_greatest_evidence(reciprocal: bool) -> None:
+    near, y = drawn()
+    best = learn(near, y, reciprocal)
+    top = logarithm(best, near, y)
+    for step in (0.8, 0.95, 1.05, 1.25):
+        for k in range(2):
+            change = np.where(np.arange(2) == k, step, 1.0)
+            for other in (
+                replace(best, variances=best.variances * change),
+                replace(best, lengths=best.lengths * change),
+            ):
+                assert logarithm(other, near, y) < top + 1e-4
+        assert logarithm(replace(best, luck=best.luck * step), near, y) < top + 1e-4
+    # Only what has nothing to do with the process is left out.
+    constant = -len(y) / 2 * np.log(2 * np.pi) - 2 * np.log(2 * np.pi) / 2
+    constant -= np.log(2 * np.pi) * 3 / 2 + 2 * np.log(1.5) + np.log(2)
+    assert best.evidence + constant == pytest.approx(top, rel=1e-6)
+
+
+def test_the_likelier_of_logarithms_and_reciprocals() -> None:
+    x = np.random.default_rng(0).random(60)
+    near = [np.abs(x[:, None] - x)]
+    even = {True: -np.log(0.1 + 5 * x), False: 5 * x}
+    for reciprocal, y in even.items():
+        assert _likelier(near, y, True).reciprocal == reciprocal
+    assert not _likelier(near, even[True], False).reciprocal
 
 
 def test_a_posterior_is_that_of_the_textbook() -> None:
@@ -135,28 +221,49 @@ def test_a_posterior_is_that_of_the_textbook() -> None:
     x, at = rng.random(8), rng.random(5)
     y = 3 + np.cos(4 * x)
     near, cross = np.abs(x[:, None] - x), np.abs(at[:, None] - x)
-    mean, deviation = Posterior({(0, 0.4, 0.01): 1.0}, [near], y)([cross])
+    two = Hyperparameters(np.array([2.0, 0.5]), np.array([0.4, 3.0]), 0.01, False, 0.0)
+    mean, deviation = Additive(two, [near, near**2], y)([cross, cross**2])
     z = (y - y.mean()) / y.std()
-    inverse = np.linalg.inv(np.exp(-near / 0.4) + 0.01 * np.eye(8))
-    k = np.exp(-cross / 0.4)
-    variance = z @ inverse @ z / 8
+
+    def kernel(d: np.ndarray) -> np.ndarray:
+        return np.asarray(2 * np.exp(-d / 0.4) + 0.5 * np.exp(-(d**2) / 3))
+
+    inverse = np.linalg.inv(kernel(near) + (0.01 + 1e-4) * np.eye(8))
+    k = kernel(cross)
     np.testing.assert_allclose(mean, y.mean() + y.std() * k @ inverse @ z)
-    left = variance * (1 - np.einsum("ij,jk,ik->i", k, inverse, k))
+    left = 2.5 - np.einsum("ij,jk,ik->i", k, inverse, k) + 0.01  # luck is part of it
     np.testing.assert_allclose(deviation, y.std() * np.sqrt(left))
 
 
-def test_members_that_disagree_are_less_sure() -> None:
-    x = np.linspace(0, 1, 6)
-    near = np.abs(x[:, None] - x)
-    single = {m: Posterior({m: 1.0}, [near], x**2)([near + 0.3]) for m in MEMBERS}
-    mean, deviation = Posterior(dict.fromkeys(MEMBERS, 0.5), [near], x**2)([near + 0.3])
-    means = np.array([m for m, _ in single.values()])
-    deviations = np.array([d for _, d in single.values()])
-    np.testing.assert_allclose(mean, means.mean(axis=0))
-    np.testing.assert_allclose(deviation**2, (deviations**2).mean(axis=0) + means.var(axis=0))
+def test_reciprocals_come_back_as_values() -> None:
+    near, y = drawn()
+    found = replace(learn(near, y, True), luck=1e-9)
+    mean, deviation = Additive(found, near, y)(near)
+    np.testing.assert_allclose(mean, y, atol=0.05)
+    assert deviation.max() < 0.1
+    far, unsure = Additive(found, near, y)([d + 1e4 for d in near])
+    np.testing.assert_allclose(far, -np.log(np.exp(-y).mean()), atol=1e-6)  # the mean reciprocal
+    assert (unsure > 10 * deviation.max()).all()
+    assert (mean <= y.max() + 1e-9).all()  # nothing is taken for worse than all
 
 
-MEMBERS = [(0, 0.1, 1e-3), (0, 1.6, 1e-1)]
+def test_distances_that_do_not_embed_take_more_noise() -> None:
+    apart = np.array([[0.0, 3.0, 0.1], [3.0, 0.0, 0.1], [0.1, 0.1, 0.0]])  # no triangle
+    two = Hyperparameters(np.ones(1), np.ones(1), 1e-6, False, 0.0)
+    assert np.linalg.eigvalsh(two.kernel([apart])).min() < -1e-3
+    mean, deviation = Additive(two, [apart], np.array([0.0, 1.0, 2.0]))([apart])
+    assert np.isfinite(mean).all() and np.isfinite(deviation).all()
+
+
+def test_luck_is_the_same_share_of_every_value() -> None:
+    rng = np.random.default_rng(0)
+    x = np.repeat(np.linspace(0, 1, 20), 5)
+    near = [np.abs(x[:, None] - x)]
+    y = 2 * x + 0.05 * rng.standard_normal(100)
+    for reciprocal in (False, True):
+        found = learn(near, y, reciprocal)
+        _, deviation = Additive(found, near, y)(near)
+        np.testing.assert_allclose(deviation, 0.05, rtol=0.3)
 
 
 # The search
@@ -211,7 +318,7 @@ def test_what_was_told_the_same_twice_is_certain() -> None:
 
 def test_the_cheapest_network_is_asked_for_after_the_random_ones() -> None:
     strategy = Surrogate(context(), startup=3)
-    (found,) = strategy._cheapest(50)
+    (found,) = strategy._ends(5, 50)
     flops = {a: strategy.context.costs(a)["flops"] for a in every(CELL)}
     assert flops[found] == min(flops.values())
     asked = [p.point for p in strategy.ask(3)]
@@ -222,7 +329,7 @@ def test_the_cheapest_network_is_asked_for_after_the_random_ones() -> None:
     assert told[4] != found
     other = Surrogate(context())
     other._seed = strategy._seed
-    assert other._cheapest(50) == [found]
+    assert other._ends(5, 50) == [found]
 
 
 def test_an_end_beyond_a_limit_is_not_asked_for() -> None:
@@ -232,7 +339,7 @@ def test_an_end_beyond_a_limit_is_not_asked_for() -> None:
     goals = Objectives([error, replace(flops, limit=least / 2)])
     strategy = Surrogate(replace(free, objectives=goals), startup=3)
     random = [o.proposal.point for o in Play(strategy).run(3)]
-    assert strategy._cheapest(50)[0] not in random
+    assert strategy._ends(5, 50)[0] not in random
     strategy._best = lambda _: random[0]  # type: ignore[method-assign]
     assert strategy.ask(1)[0].point == random[0]
     assert strategy._known().shape == (0, 1)  # nothing keeps the limit

@@ -11,6 +11,7 @@ from hwnas.search._guess import Predict
 from hwnas.search._modelled import Modelled
 from hwnas.search._options import at_least, within
 from hwnas.space.encoding import Column, Encoding
+from hwnas.space.moves import sample
 
 
 class Forest(Modelled):
@@ -85,7 +86,13 @@ class Forest(Modelled):
         """The best new one of random networks and of all that local searches meet."""
         if self.context.rng.random() < self._interleaved and (new := self._random()) is not None:
             return new
-        return self._climbed(score, self._searches, self._exchanges)
+        told = [t.architecture for t in self._told]
+        drawn = [sample(self.context.space, self.context.rng) for _ in range(self._candidates)]
+        others = [*told, *self._ends(self._searches, self._exchanges), *drawn]
+        found = self._candidate.climbed(
+            self._front(), score, others, self._searches, self._exchanges, 1
+        )
+        return found[0] if found else None
 
 
 def _features(rows: np.ndarray, columns: Sequence[Column]) -> np.ndarray:

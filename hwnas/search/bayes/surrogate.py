@@ -1,6 +1,7 @@
 """Bayesian optimisation with a model of our own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from math import ceil
 from typing import Any
 
@@ -9,37 +10,45 @@ import numpy as np
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
 from hwnas.core.proposal import Proposal
-from hwnas.search._averaging import Members, Posterior, weigh
+from hwnas.search._additive import Additive, Hyperparameters, learn
 from hwnas.search._candidates import Score
+from hwnas.search._graphs import network
 from hwnas.search._guess import Predict, stacked
 from hwnas.search._modelled import Modelled
 from hwnas.search._options import at_least
+from hwnas.search._paths import Paths
 from hwnas.search._similarity import Choices, Counts, chains
+from hwnas.search._told import table
 from hwnas.space.moves import sample
 
-_GROWTH = 1.1  # of the number told, after which the members are weighed again
+_GROWTH = 1.1  # of the number told, after which the hyperparameters are learned again
+_RUN = 3  # layers
+_NEW = 0.2  # of the candidates, which are random; reading a network takes time
+_KEPT = 1000  # graphs, which several views read one after another
 
 
 class Surrogate(Modelled):
-    """Gaussian processes on what networks are made of, averaged, and what is cheap is known.
+    """A Gaussian process of all that makes networks alike, where what is cheap is known.
 
-    An expensive objective is predicted by several processes, which see networks in two ways: by the
-    choices in which they differ, and by the layers and pairs of consecutive layers that they have
-    in common once identities, zeros and dead branches are gone. How far a network carries, and how
-    noisy training is, differs between them too; they are weighted by their evidence (ADR 0010).
+    An expensive objective is the sum of three functions, each alike for networks that are near: by
+    what lies on their paths, as :class:`~hwnas.search._paths.Paths` says; by the runs of up to
+    three layers that they have in common once identities, zeros and dead branches are gone; by
+    their choices. How much each varies and how far it carries have the greatest evidence, and so
+    has whether the logarithm or the reciprocal of a positive objective is that sum (ADR 0010).
 
-    Networks of the same layers that were told exactly the same, two at the least, have no noise:
-    all training of networks that ignore their input ends alike, and others of them are not asked
-    for.
+    Trainings of the same network differ by luck. What is asked for is what will be told, so luck is
+    part of what is expected. Networks of the same layers that were told exactly the same, two at
+    the least, have none: all training of networks that ignore their input ends alike, and others of
+    them are not asked for.
 
     What is asked for has the largest expected improvement of the hypervolume, computed exactly, as
     cheap objectives have no uncertainty (Emmerich et al. 2006; Yang et al. 2019). It is looked for
-    among ``candidates`` random networks and by local ``searches`` that begin on the front and at
-    the best of those, through all networks that differ in one choice, or ``neighbours`` of them.
-    The cheapest network by each cheap objective is an end of the front whatever it is worth, and is
-    asked for after the random ones. The reference of the hypervolume lies beyond what is known of
-    cheap objectives, not of the networks told alone: else all that is dearer than the dearest told
-    would be worth nothing.
+    among ``candidates`` networks, the best that the last search met and a fifth as many random
+    ones, and by local ``searches`` that begin on the front and at the best of those, through all
+    networks that differ in one choice, or ``neighbours`` of them. The cheapest network by each
+    cheap objective is an end of the front whatever it is worth, and is asked for after the random
+    ones. The reference of the hypervolume lies beyond what is known of cheap objectives, not of the
+    networks told alone: else all that is dearer than the dearest told would be worth nothing.
     """
 
     paper = (
@@ -61,45 +70,61 @@ class Surrogate(Modelled):
         at_least(1, searches=searches, neighbours=neighbours)
         self._searches = searches
         self._exchanges = neighbours
-        self._choices = Choices(context.space)
-        self._layers = Counts(chains(context.space.sketch(), 2))
-        self._members: tuple[int, list[Members]] = (0, [])  # and how many they were learned from
+        read = lru_cache(_KEPT)(partial(network, context.space.sketch()))
+        self._layers = Counts(lambda architecture: chains(read(architecture), _RUN))
+        self._others = Paths(read), Choices(context.space)
+        # Of each expensive objective; and from how many networks, and which are positive.
+        self._learned: tuple[tuple[int, list[bool]], list[Hyperparameters]] = ((0, []), [])
         self._spread: np.ndarray | None = None
+        self._good: list[Architecture] = []  # candidates of the last time
+        self._drawn = ceil(_NEW * candidates)
 
     def _fit(
         self, architectures: Sequence[Architecture], values: np.ndarray, rng: np.random.Generator
     ) -> Predict:
-        by_choices, by_layers = self._choices(architectures), self._layers(architectures)
-        layers = by_layers(architectures)  # 0 where they compute the same
-        distances = [by_choices(architectures), layers]
+        by_layers = self._layers(architectures)
+        others = [view(architectures) for view in self._others]
+
+        def apart(at: Sequence[Architecture]) -> list[np.ndarray]:
+            return [by_layers(at), *(distance(at) for distance in others)]
+
+        distances = apart(architectures)
+        positive = self._logarithmic(table(self._told)[0])[self._expensive].tolist()
         first = self._stage(len(values))
-        if self._members[0] != first:
+        if self._learned[0] != (first, positive):
             some = [distance[:first, :first] for distance in distances]
-            self._members = first, [weigh(some, y[:first]) for y in values.T]
-        posteriors = [
-            Posterior(members, distances, y)
-            for members, y in zip(self._members[1], values.T, strict=True)
+            self._learned = (
+                (first, positive),
+                [_likelier(some, y[:first], p) for y, p in zip(values.T, positive, strict=True)],
+            )
+        processes = [
+            Additive(learned, distances, y)
+            for learned, y in zip(self._learned[1], values.T, strict=True)
         ]
 
         certain = [
             i
-            for i, same in enumerate(layers == 0)
+            for i, same in enumerate(distances[0] == 0)  # what computes the same
             if same.sum() > 1 and not np.ptp(values[same], 0).any()
         ]
+        place = {architecture: i for i, architecture in enumerate(architectures)}
 
         def predict(at: Sequence[Architecture]) -> tuple[np.ndarray, np.ndarray]:
-            layers = by_layers(at)
-            apart = [by_choices(at), layers]
-            mean, deviation = stacked([posterior(apart) for posterior in posteriors])
+            fresh = [i for i, architecture in enumerate(at) if architecture not in place]
+            rows = [place.get(architecture, 0) for architecture in at]
+            away = [distance[rows] for distance in distances]
+            for whole, some in zip(away, apart([at[i] for i in fresh]), strict=True):
+                whole[fresh] = some
+            mean, deviation = stacked([process(away) for process in processes])
             for i in certain:
-                same = layers[:, i] == 0
+                same = away[0][:, i] == 0
                 mean[same], deviation[same] = values[i], 0.0
             return mean, deviation
 
         return predict
 
     def _stage(self, told: int) -> int:
-        """From how many of those told the members are learned, a function of their number alone."""
+        """From how many of those told hyperparameters are learned: by their number alone."""
         stage = 2
         while ceil(_GROWTH * stage + 1) <= told:
             stage = ceil(_GROWTH * stage + 1)
@@ -108,7 +133,7 @@ class Surrogate(Modelled):
     def _chosen(self, asked: Sequence[Proposal]) -> Proposal | None:
         from threadpoolctl import threadpool_limits
 
-        for end in self._ends(self._exchanges):
+        for end in self._ends(self._searches, self._exchanges):
             if end not in self._seen and self._costs.allowed(end) is not None:
                 return self._proposed(end)
         with threadpool_limits(1, user_api="blas"):  # on such small matrices more take longer
@@ -128,13 +153,32 @@ class Surrogate(Modelled):
         """Cheap objectives of the ends and of random networks within limits, ``[n, n_cheap]``."""
         rng, cheap = np.random.default_rng(self._seed), self._costs.cheap
         some = [sample(self.context.space, rng) for _ in range(self._candidates)]
-        found = map(self._costs.allowed, [*self._ends(self._exchanges), *some])
+        found = map(self._costs.allowed, [*self._ends(self._searches, self._exchanges), *some])
         values = [cheap.values(costs) for costs in found if costs is not None]
         return np.array(values).reshape(len(values), len(cheap))
 
     def _best(self, score: Score) -> Architecture | None:
-        return self._climbed(score, self._searches, self._exchanges)
+        new = [sample(self.context.space, self.context.rng) for _ in range(self._drawn)]
+        self._good = self._candidate.climbed(
+            self._front(),
+            score,
+            [*self._good, *self._ends(self._searches, self._exchanges), *new],
+            self._searches,
+            self._exchanges,
+            self._candidates,
+        )
+        return self._good[0] if self._good else None
 
-    def _load(self, state: Any) -> None:
+    def _state(self) -> dict[str, Any]:
+        return {**super()._state(), "good": [a.to_json() for a in self._good]}
+
+    def _load(self, state: Mapping[str, Any]) -> None:
         super()._load(state)
-        self._members, self._spread = (0, []), None
+        self._good = [Architecture.from_json(picks) for picks in state["good"]]
+        self._learned, self._spread = ((0, []), []), None
+
+
+def _likelier(distances: Sequence[np.ndarray], y: np.ndarray, positive: bool) -> Hyperparameters:
+    """Of the logarithms of what is positive, or of its reciprocals if those are likelier."""
+    ways = [learn(distances, y, reciprocal) for reciprocal in (False, True)[: 1 + positive]]
+    return max(ways, key=lambda learned: learned.evidence)
