@@ -73,19 +73,22 @@ class Choices:
         self._encoding = Encoding(space)
 
     def __call__(self, known: Sequence[Architecture]) -> Distance:
+        rows = self._encoding(known)
+
         def distance(architectures: Sequence[Architecture]) -> np.ndarray:
-            rows = self._encoding([*known, *architectures])
+            nonlocal rows
+            at = self._encoding(architectures)
+            if rows.shape[1] < at.shape[1]:  # choices that no known network has
+                rows = self._encoding(known)
             columns = self._encoding.columns
-            absent = np.isnan(rows).astype(float)
-            asked = len(columns) - absent[len(known) :] @ absent[: len(known)].T
+            asked = len(columns) - np.isnan(at).astype(float) @ np.isnan(rows).astype(float).T
             ordered = np.array([c.choice.ordered for c in columns], bool)
             labels = [c for c in columns if not c.choice.ordered]
             total = np.full_like(asked, len(labels))
-            if labels:
-                hot = one_hot(rows[:, ~ordered], labels)  # where both lack the choice they agree
-                total -= hot[len(known) :] @ hot[: len(known)].T
+            if labels:  # where both lack the choice they agree
+                total -= one_hot(at[:, ~ordered], labels) @ one_hot(rows[:, ~ordered], labels).T
             for i in np.flatnonzero(ordered):
-                a, b = rows[len(known) :, i, None], rows[: len(known), i]
+                a, b = at[:, i, None], rows[:, i]
                 gap = np.abs(a - b) / max(1, columns[i].size - 1)
                 total += np.where(np.isnan(gap), np.isnan(a) != np.isnan(b), gap)
             return np.asarray(np.divide(total, asked, out=np.zeros_like(total), where=asked > 0))
