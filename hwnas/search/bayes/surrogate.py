@@ -23,7 +23,7 @@ from hwnas.space.moves import sample
 
 _GROWTH = 1.1  # of the number told, after which the hyperparameters are learned again
 _RUN = 3  # layers
-_NEW = 0.2  # of the candidates, which are random; reading a network takes time
+_NEW = 0.1  # of the candidates, which are random; reading a network takes time
 _KEPT = 1000  # graphs, which several views read one after another
 
 
@@ -43,7 +43,7 @@ class Surrogate(Modelled):
 
     What is asked for has the largest expected improvement of the hypervolume, computed exactly, as
     cheap objectives have no uncertainty (Emmerich et al. 2006; Yang et al. 2019). It is looked for
-    among ``candidates`` networks, the best that the last search met and a fifth as many random
+    among ``candidates`` networks, the best that the last search met and a tenth as many random
     ones, and by local ``searches`` that begin on the front and at the best of those, through all
     networks that differ in one choice, or ``neighbours`` of them. The cheapest network by each
     cheap objective is an end of the front whatever it is worth, and is asked for after the random
