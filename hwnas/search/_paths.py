@@ -34,21 +34,16 @@ class Paths:
     def __call__(self, known: Sequence[Architecture]) -> Distance:
         found = [self._of(a) for a in known]
         places = {kind: i for i, kind in enumerate(dict.fromkeys(k for f in found for k in f[0]))}
-        columns: dict[Kinds, tuple[list[int], list[int]]] = {}
+        columns: dict[Kinds, tuple[np.ndarray, np.ndarray]] = {}
 
         def table(found: Sequence[Traits]) -> np.ndarray:
             """What a network lacks is 0; kinds that no known network has are left out."""
             rows = np.zeros((len(found), 1 + len(places), _TRAITS))
             for row, (kinds, values) in zip(rows, found, strict=True):
                 if kinds not in columns:
-                    some = [i for i, kind in enumerate(kinds) if kind in places]
-                    columns[kinds] = (
-                        [0, *(1 + places[kinds[i]] for i in some)],
-                        [
-                            0,
-                            *(1 + i for i in some),
-                        ],
-                    )
+                    pairs = [(1 + places[k], 1 + i) for i, k in enumerate(kinds) if k in places]
+                    to, of = np.array([(0, 0), *pairs]).T
+                    columns[kinds] = to, of
                 to, of = columns[kinds]
                 row[to] = values[of]
             return rows.reshape(len(rows), -1)
@@ -81,30 +76,35 @@ def traits(net: Network) -> Traits:
     """
     of = [_kinds(layer) for layer in net.layers]
     places = {kind: i for i, kind in enumerate(dict.fromkeys(k for kinds in of for k in kinds))}
-    n = len(places)
-    number = np.zeros((len(of), 4 * n))  # on paths that end there: mean, of squares, least, most
-    mean, square, least, most = (number[:, i * n : (i + 1) * n] for i in range(4))
-    count, total = [1.0] * len(of), np.zeros(n)
-    for v, (kinds, read) in enumerate(zip(of, net.inputs, strict=True)):
+    none = [0.0] * len(places)
+    # On paths that end at a layer: how many there are, and the mean, that of squares, the least and
+    # the most. Lists, as arrays so small take longer.
+    ends: list[tuple[float, list[list[float]]]] = []
+    total = none.copy()
+    for kinds, read in zip(of, net.inputs, strict=True):
         if len(read) == 1:
-            number[v] = number[read[0]]
-            count[v] = count[read[0]]
+            count, known = ends[read[0]]
+            mean, square, least, most = map(list.copy, known)
         elif read:
-            some = list(read)
-            number[v, : 2 * n] = number[some, : 2 * n].sum(axis=0) / len(read)
-            least[v] = least[some].min(axis=0)
-            most[v] = most[some].max(axis=0)
-            count[v] = sum(count[u] for u in read)
+            count = sum(ends[u][0] for u in read)
+            means, squares, leasts, mosts = zip(*(ends[u][1] for u in read), strict=True)
+            mean = [sum(x) / len(read) for x in zip(*means, strict=True)]
+            square = [sum(x) / len(read) for x in zip(*squares, strict=True)]
+            least = [min(x) for x in zip(*leasts, strict=True)]
+            most = [max(x) for x in zip(*mosts, strict=True)]
+        else:
+            count, (mean, square, least, most) = 1.0, (none.copy() for _ in range(4))
         for kind in kinds:
             i = places[kind]
-            square[v, i] += 2 * mean[v, i] + 1
-            mean[v, i] += 1
-            least[v, i] += 1
-            most[v, i] += 1
+            square[i] += 2 * mean[i] + 1
+            mean[i] += 1
+            least[i] += 1
+            most[i] += 1
             total[i] += 1
-    deviation = np.sqrt(np.maximum(square[-1] - mean[-1] ** 2, 0))
-    seen = [mean[-1], deviation, least[-1], most[-1], np.log1p(total)]
-    paths = [np.log(count[-1]), *[0.0] * (_TRAITS - 1)]
+        ends.append((count, [mean, square, least, most]))
+    deviation = np.sqrt(np.maximum(np.array(square) - np.square(mean), 0))
+    seen = [mean, deviation, least, most, np.log1p(total)]
+    paths = [np.log(count), *[0.0] * (_TRAITS - 1)]
     return tuple(places), np.vstack([paths, np.transpose(seen)])
 
 

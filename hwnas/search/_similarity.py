@@ -32,12 +32,15 @@ class Counts:
         # Each count is so many ones, so that all intersections are one product of matrices.
         rows = [self._ones(a) for a in known]
         used = np.unique(np.concatenate([*rows, np.zeros(0, int)]))
+        width = len(self._columns)
+        place = np.full(width + 1, len(used))  # what no known network has comes last, and goes
+        place[used] = np.arange(len(used))
 
         def table(rows: Sequence[np.ndarray]) -> np.ndarray:
-            found = np.zeros((len(rows), len(self._columns)))
+            found = np.zeros((len(rows), len(used) + 1))
             for row, ones in zip(found, rows, strict=True):
-                row[ones] = 1
-            return found[:, used]
+                row[place[np.minimum(ones, width)]] = 1
+            return found[:, :-1]
 
         taken = table(rows).T
         totals = np.array([len(row) for row in rows], float)
