@@ -36,8 +36,9 @@ class Additive:
     """A process whose kernel is a sum of exponential ones, of ``distances [n, n]`` each.
 
     Values ``y [n]`` are the truth and luck, whose variance is the same everywhere. A process of
-    reciprocals sees exp(-y) instead, as if luck there were in proportion to it: where ``y`` is the
-    logarithm of an error, small errors then differ more than large ones.
+    reciprocals sees exp(-y) instead, and luck there in proportion to it: where ``y`` is the
+    logarithm of an error, small errors then differ more than large ones (Snelson et al. 2004,
+    Warped Gaussian processes).
     """
 
     def __init__(

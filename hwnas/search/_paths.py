@@ -46,7 +46,7 @@ class Paths:
                     columns[kinds] = to, of
                 to, of = columns[kinds]
                 row[to] = values[of]
-            return rows.reshape(len(rows), -1)
+            return rows.reshape(len(rows), (1 + len(places)) * _TRAITS)
 
         rows = table(found)
         center, spread = rows.mean(axis=0), rows.std(axis=0)

@@ -162,6 +162,12 @@ def test_distances_of_paths_are_in_deviations_of_the_known() -> None:
     np.testing.assert_allclose(found, apart.mean(axis=-1) / 2, atol=1e-12)
 
 
+def test_no_networks_have_no_distances() -> None:
+    known = architectures(CELL, 12)
+    for view in (Counts(runs(CELL)), Choices(CELL), Paths(partial(network, CELL))):
+        assert view(known)([]).shape == (0, 12)
+
+
 # The process
 
 
@@ -314,6 +320,18 @@ def test_what_was_told_the_same_twice_is_certain() -> None:
     assert mean[:2].tolist() == [[0.9], [0.9]]
     assert deviation[:2].tolist() == [[0.0], [0.0]]
     assert deviation[2] > 0  # told once: it may have been luck
+
+
+def test_distances_of_those_told_grow_to_the_same() -> None:
+    networks = architectures(CELL, 12)
+    values = np.random.default_rng(0).random((12, 1))
+    grown, fresh = Surrogate(context()), Surrogate(context())
+    for n in (5, 6, 9, 12):
+        grown._fit(networks[:n], values[:n], np.random.default_rng(0))
+    fresh._fit(networks, values, np.random.default_rng(0))
+    for one, other in zip(grown._apart, fresh._apart, strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, one.T)
 
 
 def test_the_cheapest_network_is_asked_for_after_the_random_ones() -> None:

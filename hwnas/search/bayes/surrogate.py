@@ -71,8 +71,9 @@ class Surrogate(Modelled):
         self._searches = searches
         self._exchanges = neighbours
         read = lru_cache(_KEPT)(partial(network, context.space.sketch()))
-        self._layers = Counts(lambda architecture: chains(read(architecture), _RUN))
-        self._others = Paths(read), Choices(context.space)
+        layers = Counts(lambda architecture: chains(read(architecture), _RUN))
+        self._views = layers, Choices(context.space), Paths(read)
+        self._apart: list[np.ndarray] = []  # those told, by all views but the last
         # Of each expensive objective; and from how many networks, and which are positive.
         self._learned: tuple[tuple[int, list[bool]], list[Hyperparameters]] = ((0, []), [])
         self._spread: np.ndarray | None = None
@@ -82,13 +83,14 @@ class Surrogate(Modelled):
     def _fit(
         self, architectures: Sequence[Architecture], values: np.ndarray, rng: np.random.Generator
     ) -> Predict:
-        by_layers = self._layers(architectures)
-        others = [view(architectures) for view in self._others]
-
-        def apart(at: Sequence[Architecture]) -> list[np.ndarray]:
-            return [by_layers(at), *(distance(at) for distance in others)]
-
-        distances = apart(architectures)
+        measures = [view(architectures) for view in self._views]
+        # Distances by paths change with what is known, the others do not.
+        known = len(self._apart[0]) if self._apart else 0
+        fresh = [measure(architectures[known:]) for measure in measures[:-1]]
+        if known:
+            fresh = [_grown(old, new) for old, new in zip(self._apart, fresh, strict=True)]
+        self._apart = fresh
+        distances = [*self._apart, measures[-1](architectures)]
         positive = self._logarithmic(table(self._told)[0])[self._expensive].tolist()
         first = self._stage(len(values))
         if self._learned[0] != (first, positive):
@@ -113,8 +115,9 @@ class Surrogate(Modelled):
             fresh = [i for i, architecture in enumerate(at) if architecture not in place]
             rows = [place.get(architecture, 0) for architecture in at]
             away = [distance[rows] for distance in distances]
-            for whole, some in zip(away, apart([at[i] for i in fresh]), strict=True):
-                whole[fresh] = some
+            new = [at[i] for i in fresh]
+            for whole, measure in zip(away, measures, strict=True):
+                whole[fresh] = measure(new)
             mean, deviation = stacked([process(away) for process in processes])
             for i in certain:
                 same = away[0][:, i] == 0
@@ -175,10 +178,16 @@ class Surrogate(Modelled):
     def _load(self, state: Mapping[str, Any]) -> None:
         super()._load(state)
         self._good = [Architecture.from_json(picks) for picks in state["good"]]
-        self._learned, self._spread = ((0, []), []), None
+        self._learned, self._spread, self._apart = ((0, []), []), None, []
 
 
 def _likelier(distances: Sequence[np.ndarray], y: np.ndarray, positive: bool) -> Hyperparameters:
     """Of the logarithms of what is positive, or of its reciprocals if those are likelier."""
     ways = [learn(distances, y, reciprocal) for reciprocal in (False, True)[: 1 + positive]]
     return max(ways, key=lambda learned: learned.evidence)
+
+
+def _grown(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Distances ``[n, n]`` of networks, from those of all but the last and of the last to all."""
+    k = len(old)
+    return np.block([[old, new[:, :k].T], [new]])
