@@ -279,8 +279,8 @@ def test_it_is_better_than_random() -> None:
     def error(strategy: Surrogate | Random) -> float:
         return min(o.metrics["error"] for o in Play(strategy).run())
 
-    ours = [error(Surrogate(context(evaluations=25, objectives=1, seed=seed))) for seed in range(3)]
-    theirs = [error(Random(context(evaluations=25, objectives=1, seed=seed))) for seed in range(3)]
+    ours = [error(Surrogate(context(evaluations=25, objectives=1, seed=seed))) for seed in range(8)]
+    theirs = [error(Random(context(evaluations=25, objectives=1, seed=seed))) for seed in range(8)]
     assert all(one < other for one, other in zip(ours, theirs, strict=True))
 
 

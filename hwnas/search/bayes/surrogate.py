@@ -73,7 +73,7 @@ class Surrogate(Modelled):
         read = lru_cache(_KEPT)(partial(network, context.space.sketch()))
         layers = Counts(lambda architecture: chains(read(architecture), _RUN))
         self._views = layers, Choices(context.space), Paths(read)
-        self._apart: list[np.ndarray] = []  # those told, by all views but the last
+        self._apart = self._nothing_told()
         # Of each expensive objective; and from how many networks, and which are positive.
         self._learned: tuple[tuple[int, list[bool]], list[Hyperparameters]] = ((0, []), [])
         self._spread: np.ndarray | None = None
@@ -84,12 +84,10 @@ class Surrogate(Modelled):
         self, architectures: Sequence[Architecture], values: np.ndarray, rng: np.random.Generator
     ) -> Predict:
         measures = [view(architectures) for view in self._views]
-        # Distances by paths change with what is known, the others do not.
-        known = len(self._apart[0]) if self._apart else 0
-        fresh = [measure(architectures[known:]) for measure in measures[:-1]]
-        if known:
-            fresh = [_grown(old, new) for old, new in zip(self._apart, fresh, strict=True)]
-        self._apart = fresh
+        self._apart = [
+            _grown(old, measure(architectures[len(old) :]))
+            for old, measure in zip(self._apart, measures[:-1], strict=True)
+        ]
         distances = [*self._apart, measures[-1](architectures)]
         positive = self._logarithmic(table(self._told)[0])[self._expensive].tolist()
         first = self._stage(len(values))
@@ -109,15 +107,9 @@ class Surrogate(Modelled):
             for i, same in enumerate(distances[0] == 0)  # what computes the same
             if same.sum() > 1 and not np.ptp(values[same], 0).any()
         ]
-        place = {architecture: i for i, architecture in enumerate(architectures)}
 
         def predict(at: Sequence[Architecture]) -> tuple[np.ndarray, np.ndarray]:
-            fresh = [i for i, architecture in enumerate(at) if architecture not in place]
-            rows = [place.get(architecture, 0) for architecture in at]
-            away = [distance[rows] for distance in distances]
-            new = [at[i] for i in fresh]
-            for whole, measure in zip(away, measures, strict=True):
-                whole[fresh] = measure(new)
+            away = [measure(at) for measure in measures]
             mean, deviation = stacked([process(away) for process in processes])
             for i in certain:
                 same = away[0][:, i] == 0
@@ -125,6 +117,10 @@ class Surrogate(Modelled):
             return mean, deviation
 
         return predict
+
+    def _nothing_told(self) -> list[np.ndarray]:
+        """By all views but the last: distances by paths change with what is known."""
+        return [np.zeros((0, 0)) for _ in self._views[:-1]]
 
     def _stage(self, told: int) -> int:
         """From how many of those told hyperparameters are learned: by their number alone."""
@@ -178,7 +174,8 @@ class Surrogate(Modelled):
     def _load(self, state: Mapping[str, Any]) -> None:
         super()._load(state)
         self._good = [Architecture.from_json(picks) for picks in state["good"]]
-        self._learned, self._spread, self._apart = ((0, []), []), None, []
+        self._learned, self._spread = ((0, []), []), None
+        self._apart = self._nothing_told()
 
 
 def _likelier(distances: Sequence[np.ndarray], y: np.ndarray, positive: bool) -> Hyperparameters:
