@@ -7,8 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from hwnas.core import Architecture, HwnasError, Mixture, Pick, Space, TensorType
+from hwnas.core import (
+    Architecture,
+    Device,
+    HwnasError,
+    Mixture,
+    Pick,
+    Setting,
+    Space,
+    TensorType,
+)
 from hwnas.estimate.nn import checkpoint
+from hwnas.estimate.shared import Shared
 from hwnas.graph.blocks import conv_norm_relu, relu_conv_norm
 from hwnas.graph.graph import Graph, Node
 from hwnas.graph.ops.batch_norm import BatchNorm
@@ -27,7 +37,7 @@ from hwnas.space.nas_bench_201 import NasBench201
 from hwnas.space.nn.network import Network
 from hwnas.space.nn.supernet import Supernet
 from hwnas.space.replay import build, relax
-from hwnas.testing import check_space
+from hwnas.testing import FakeTask, check_space
 
 IMAGE = TensorType((3, 8, 8))
 
@@ -312,3 +322,19 @@ def test_what_is_computed_once_is_so_wherever_it_is_active() -> None:
         alone.load_state_dict({n: net.state_dict()[n] for n in alone.state_dict()})
         x = torch.randn(2, 3, 8, 8)
         torch.testing.assert_close(net(x, None, net.active(architecture)), alone(x))
+
+
+@pytest.mark.parametrize("begin", ["step", "gradient"])
+def test_all_of_it_is_trained_again_after_it_was_scored(begin: str) -> None:
+    task = FakeTask()
+    space = NasBench201(task.input, task.outputs, cells=1, channels=2)
+    sharer = Shared(Setting(space, task, Device(threads=1)), horizon=5)._sharer
+    mixture = random_mixture(sharer.supernet)
+    sharer.step(mixture)
+    sharer.score(mixture, limit=1)
+    assert not any(m.training for m in sharer.supernet.modules())
+    if begin == "step":
+        sharer.step(mixture)
+    else:
+        sharer.gradient(mixture, order=1)
+    assert all(m.training for m in sharer.supernet.modules())

@@ -30,6 +30,11 @@ def drawing(device: Device, *seed: int) -> Iterator[None]:
 
     The generators outside are left as they were.
     """
-    with torch.random.fork_rng([torch.device(device.kind)] if device.kind != "cpu" else []):
-        torch.manual_seed(derive(*seed))
+    gpu = device.kind != "cpu"
+    number = derive(*seed)
+    with torch.random.fork_rng([torch.device(device.kind)] if gpu else []):
+        # torch.manual_seed seeds all kinds of devices, a millisecond each that is not there.
+        torch.default_generator.manual_seed(number)
+        if gpu:
+            torch.cuda.manual_seed(number)
         yield

@@ -90,7 +90,7 @@ class Sharer:
         ``[n_options]``.
         """
         started = time.perf_counter()
-        self.supernet.train()
+        self._to_train()
         active = self.supernet.active(point)
         weighed = gradient or not self._whole(point, active)
         mixture = [self._mixture(point)] if weighed else []
@@ -109,6 +109,11 @@ class Sharer:
         self.spent = Spent(steps, steps, self.spent.seconds + time.perf_counter() - started)
         return value, self._by_choice(slopes) if gradient else {}
 
+    def _to_train(self) -> None:
+        """For a supernet of thousands of modules this takes as long as many kernels."""
+        if not self.supernet.training:
+            self.supernet.train()
+
     @property
     def _rate(self) -> float:
         return self._schedule.at(min(self.spent.steps, self._horizon - 1), 0, self._horizon)
@@ -119,7 +124,7 @@ class Sharer:
         Order 2 goes through the step that the next training batch would take, momentum and decay
         included, and leaves the weights as they are.
         """
-        self.supernet.train()
+        self._to_train()
         active, mixture = self.supernet.active(point), self._mixture(point)
         valid = self._valid.training(self.spent.steps)
         if order == 1:
