@@ -282,6 +282,7 @@ def test_it_is_better_than_random() -> None:
     ours = [error(Surrogate(context(evaluations=25, objectives=1, seed=seed))) for seed in range(8)]
     theirs = [error(Random(context(evaluations=25, objectives=1, seed=seed))) for seed in range(8)]
     assert all(one < other for one, other in zip(ours, theirs, strict=True))
+    assert np.mean(ours) < min(theirs)
 
 
 def test_a_search_that_is_resumed_asks_for_the_same() -> None:
