@@ -1,4 +1,4 @@
-"""Quickstart, latency, memory and resume on a GPU, in two minutes on an H200.
+"""Quickstart, latency, memory and resume on a GPU, in under three minutes on an H200.
 
 Writes ``benchmarks/results/gpu-<device>.json``. Where there is no GPU it says so and ends well.
 """

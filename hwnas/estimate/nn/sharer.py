@@ -110,7 +110,7 @@ class Sharer:
         return value, self._by_choice(slopes) if gradient else {}
 
     def _to_train(self) -> None:
-        """For a supernet of thousands of modules this takes as long as many kernels."""
+        """Into training mode if it is not: thousands of modules take as long as many kernels."""
         if not self.supernet.training:
             self.supernet.train()
 
