@@ -222,6 +222,16 @@ def test_the_likelier_of_logarithms_and_reciprocals() -> None:
     assert not _likelier(near, even[True], False).reciprocal
 
 
+def test_luck_has_twice_the_deviation_that_those_told_show() -> None:
+    near, y = drawn()
+    far = [d + 1e4 for d in near]
+    counted, shown = _likelier(near, y, False), learn(near, y, False)
+    _, deviation = Additive(counted, near, y)(far)
+    _, other = Additive(shown, near, y)(far)
+    more = 3 * shown.luck * y.var()
+    np.testing.assert_allclose(deviation**2, other**2 + more)
+
+
 def test_a_posterior_is_that_of_the_textbook() -> None:
     rng = np.random.default_rng(1)
     x, at = rng.random(8), rng.random(5)

@@ -1,6 +1,7 @@
 """Bayesian optimisation with a model of our own."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from math import ceil
 from typing import Any
@@ -11,6 +12,7 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
 from hwnas.core.proposal import Proposal
 from hwnas.search._additive import Additive, Hyperparameters, learn
+from hwnas.search._best_first import BestFirst
 from hwnas.search._candidates import Score
 from hwnas.search._graphs import network
 from hwnas.search._guess import Predict, stacked
@@ -24,6 +26,8 @@ from hwnas.space.moves import sample
 _GROWTH = 1.1  # of the number told, after which the hyperparameters are learned again
 _RUN = 3  # layers
 _NEW = 0.1  # of the candidates, which are random; reading a network takes time
+_FOUND = 5  # times the candidates, which are remembered
+_LUCK = 4.0  # times its variance among those told: others differ by more, see ADR 0010
 _KEPT = 1000  # graphs, which several views read one after another
 
 
@@ -37,18 +41,20 @@ class Surrogate(Modelled):
     has whether the logarithm or the reciprocal of a positive objective is that sum (ADR 0010).
 
     Trainings of the same network differ by luck. What is asked for is what will be told, so luck is
-    part of what is expected. Networks of the same layers that were told exactly the same, two at
-    the least, have none: all training of networks that ignore their input ends alike, and others of
-    them are not asked for.
+    part of what is expected, with twice the deviation that those told show, as the others are less
+    alike. Networks of the same layers that were told exactly the same, two at the least, have none:
+    all training of networks that ignore their input ends alike, and others of them are not asked
+    for.
 
     What is asked for has the largest expected improvement of the hypervolume, computed exactly, as
     cheap objectives have no uncertainty (Emmerich et al. 2006; Yang et al. 2019). It is looked for
-    among ``candidates`` networks, the best that the last search met and a tenth as many random
-    ones, and by local ``searches`` that begin on the front and at the best of those, through all
-    networks that differ in one choice, or ``neighbours`` of them. The cheapest network by each
-    cheap objective is an end of the front whatever it is worth, and is asked for after the random
-    ones. The reference of the hypervolume lies beyond what is known of cheap objectives, not of the
-    networks told alone: else all that is dearer than the dearest told would be worth nothing.
+    best first: each time the best ``searches`` of the networks known that were not opened yet show
+    all that differ from them in one choice, or ``neighbours`` of them. Known are the front, the
+    best that were found before, five times ``candidates``, and a tenth of ``candidates`` random
+    ones. The cheapest network by each cheap objective is an end of the front whatever it is worth,
+    and is asked for after the random ones. The reference of the hypervolume lies beyond what is
+    known of cheap objectives, not of the networks told alone: else all that is dearer than the
+    dearest told would be worth nothing.
     """
 
     paper = (
@@ -77,8 +83,9 @@ class Surrogate(Modelled):
         # Of each expensive objective; and from how many networks, and which are positive.
         self._learned: tuple[tuple[int, list[bool]], list[Hyperparameters]] = ((0, []), [])
         self._spread: np.ndarray | None = None
-        self._good: list[Architecture] = []  # candidates of the last time
         self._drawn = ceil(_NEW * candidates)
+        most = _FOUND * candidates
+        self._around = BestFirst(context, self._seen, searches, neighbours, most)
 
     def _fit(
         self, architectures: Sequence[Architecture], values: np.ndarray, rng: np.random.Generator
@@ -158,30 +165,27 @@ class Surrogate(Modelled):
 
     def _best(self, score: Score) -> Architecture | None:
         new = [sample(self.context.space, self.context.rng) for _ in range(self._drawn)]
-        self._good = self._candidate.climbed(
-            self._front(),
-            score,
-            [*self._good, *self._ends(self._searches, self._exchanges), *new],
-            self._searches,
-            self._exchanges,
-            self._candidates,
-        )
-        return self._good[0] if self._good else None
+        ends = self._ends(self._searches, self._exchanges)
+        return self._around(score, [*self._front(), *ends, *new])
 
     def _state(self) -> dict[str, Any]:
-        return {**super()._state(), "good": [a.to_json() for a in self._good]}
+        return {**super()._state(), "around": self._around.state()}
 
     def _load(self, state: Mapping[str, Any]) -> None:
         super()._load(state)
-        self._good = [Architecture.from_json(picks) for picks in state["good"]]
+        self._around.load(state["around"])
         self._learned, self._spread = ((0, []), []), None
         self._apart = self._nothing_told()
 
 
 def _likelier(distances: Sequence[np.ndarray], y: np.ndarray, positive: bool) -> Hyperparameters:
-    """Of the logarithms of what is positive, or of its reciprocals if those are likelier."""
+    """Of the logarithms of what is positive, or of its reciprocals if those are likelier.
+
+    Luck is that of networks that were not told.
+    """
     ways = [learn(distances, y, reciprocal) for reciprocal in (False, True)[: 1 + positive]]
-    return max(ways, key=lambda learned: learned.evidence)
+    best = max(ways, key=lambda learned: learned.evidence)
+    return replace(best, luck=_LUCK * best.luck)
 
 
 def _grown(old: np.ndarray, new: np.ndarray) -> np.ndarray:
