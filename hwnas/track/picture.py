@@ -160,8 +160,17 @@ def _limit(axes: Axes, objective: Mapping[str, Any], vertical: bool) -> None:
 
 
 def _scale(axes: Axes, places: Collection[tuple[float, float]]) -> None:
-    """Logarithmic where the values span much: two decades on x, one on y, where errors lie."""
-    from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, NullFormatter
+    """Logarithmic where the values span much: two decades on x, one on y, where errors lie.
+
+    It is linear from zero to the least other value, if a value is zero.
+    """
+    from matplotlib.ticker import (
+        EngFormatter,
+        FixedLocator,
+        FormatStrFormatter,
+        LogLocator,
+        NullFormatter,
+    )
 
     xs, ys = _columns(places)
     for values, axis, much in ((xs, axes.xaxis, 100), (ys, axes.yaxis, 10)):
@@ -173,10 +182,18 @@ def _scale(axes: Axes, places: Collection[tuple[float, float]]) -> None:
             else (axes.set_yscale, axes.set_ylim)
         )
         low, high = min(values), max(values)
-        if low > 0 and high / low > much:
-            scale("log")
-            limits(low / 1.25, high * 1.25)
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 2000 else (1,)))
+        least = min((v for v in values if v > 0), default=high)
+        if low >= 0 and high > much * least:
+            ticks = LogLocator(subs=(1, 2, 5) if high < 2000 * least else (1,))
+            if low > 0:
+                scale("log")
+                limits(low / 1.25, high * 1.25)
+                axis.set_major_locator(ticks)
+            else:
+                scale("symlog", linthresh=least, linscale=0.3)
+                limits(-0.3 * least, high * 1.25)
+                above = [v for v in ticks.tick_values(least, high * 1.25) if v >= least]
+                axis.set_major_locator(FixedLocator([0, *above]))
             axis.set_minor_formatter(NullFormatter())
             axis.set_major_formatter(FormatStrFormatter("%g"))
         else:

@@ -9,13 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.track._page import table, tag
 from hwnas.track.number import number
-from hwnas.track.picture import _staircase, curve_picture, front_picture
+from hwnas.track.picture import _scale, _staircase, canvas, curve_picture, front_picture
 from hwnas.track.report import report
 from tests.unit.run_folder import deliver, search
 
@@ -137,6 +138,19 @@ def test_pictures(folder: Path, tmp_path: Path, objectives: int, scale: float) -
         sizes.append(pixels.shape[1])
         assert pixels.std() > 0.05
     assert len(set(sizes)) == 1
+
+
+@pytest.mark.parametrize("least", [0.0, 0.001])
+def test_one_bad_network_does_not_squeeze_the_others(least: float) -> None:
+    """They lie apart however bad it is, with one that has no error at all too."""
+    places = [(1.0, least), (1.0, 0.01), (1.0, 0.02), (1.0, 0.9)]
+    _, axes = canvas()
+    _scale(axes, places)
+    heights = axes.transAxes.inverted().transform(axes.transData.transform(places))[:, 1]
+    assert np.diff([0, *heights, 1]).min() > 0.03
+    ticks = axes.get_yticks()
+    assert ((ticks == 0) | (ticks >= min(y for _, y in places if y) / 10)).all()
+    assert (0 in ticks) == (least == 0)
 
 
 @given(
