@@ -1,14 +1,13 @@
 """Candidates that are looked for from search to search."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
-from hwnas.search._candidates import Score
+from hwnas.search._candidates import Score, around, judge
 from hwnas.search._seen import Seen
-from hwnas.space.moves import neighbours
 
 
 class BestFirst:
@@ -31,17 +30,11 @@ class BestFirst:
     def __call__(self, score: Score, others: Sequence[Architecture]) -> Architecture | None:
         """The network of the best score that was not asked for, None if none is known."""
         worth: dict[Architecture, float] = {}
-
-        def judge(architectures: Iterable[Architecture]) -> None:
-            new = [a for a in dict.fromkeys(architectures) if a not in worth]
-            if new:
-                worth.update(zip(new, score(new).tolist(), strict=True))
-
-        judge([*others, *self._kept])
-        closed = [a for a in self._ranked(worth) if a not in self._opened][: self._width]
-        for architecture in closed:
+        judge(worth, score, [*others, *self._kept])
+        opening = [a for a in self._ranked(worth) if a not in self._opened][: self._width]
+        for architecture in opening:
             self._opened.add(architecture)
-        judge(b for a in closed for b in self._near(a))
+        judge(worth, score, (b for a in opening for b in self._near(a)))
         ranked = self._ranked(worth)
         useful = (a for a in ranked if a not in self._seen or a not in self._opened)
         self._kept = list(islice(useful, self._most))
@@ -52,8 +45,7 @@ class BestFirst:
         return sorted(worth, key=worth.__getitem__, reverse=True)
 
     def _near(self, architecture: Architecture) -> list[Architecture]:
-        found = list(neighbours(self._space, architecture))
-        return [found[i] for i in self._rng.permutation(len(found))[: self._exchanges]]
+        return around(self._space, architecture, self._exchanges, self._rng)
 
     def state(self) -> dict[str, Any]:
         """For a snapshot."""

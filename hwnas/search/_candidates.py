@@ -7,6 +7,7 @@ import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.context import Context
+from hwnas.core.space import Space
 from hwnas.search._seen import Seen
 from hwnas.space.moves import mutate, neighbours, sample
 
@@ -16,6 +17,23 @@ Score = Callable[[Sequence[Architecture]], np.ndarray]
 _PARENTS = 20  # networks whose mutants are candidates, from the front down
 _ROUNDS = 2  # of mutating the best candidates
 _BEST = 10  # of them, each round
+
+
+def around(
+    space: Space, architecture: Architecture, most: int, rng: np.random.Generator
+) -> list[Architecture]:
+    """Those that differ in one choice, at most so many of them, in random order."""
+    found = list(neighbours(space, architecture))
+    return [found[i] for i in rng.permutation(len(found))[:most]]
+
+
+def judge(
+    worth: dict[Architecture, float], score: Score, architectures: Iterable[Architecture]
+) -> None:
+    """Adds the scores of those that have none yet to ``worth``."""
+    new = [a for a in dict.fromkeys(architectures) if a not in worth]
+    if new:
+        worth.update(zip(new, score(new).tolist(), strict=True))
 
 
 class Candidates:
@@ -62,20 +80,14 @@ class Candidates:
         the best of ``exchanges`` drawn where there are more. The best comes first.
         """
         worth: dict[Architecture, float] = {}
-
-        def judge(architectures: Iterable[Architecture]) -> None:
-            new = [a for a in dict.fromkeys(architectures) if a not in worth]
-            if new:
-                worth.update(zip(new, score(new).tolist(), strict=True))
-
-        judge([*front, *others])
+        judge(worth, score, [*front, *others])
         likely = sorted(worth, key=worth.__getitem__, reverse=True)
         half = -(-searches // 2)
         some = [front[i] for i in self._rng.permutation(len(front))[:half]]
         at = dict.fromkeys([*some, *likely][:searches])
         while at:
-            near = {a: self._near(a, exchanges) for a in at}
-            judge(b for found in near.values() for b in found)
+            near = {a: around(self._space, a, exchanges, self._rng) for a in at}
+            judge(worth, score, (b for found in near.values() for b in found))
             best = {a: max(found, key=worth.__getitem__) for a, found in near.items() if found}
             at = dict.fromkeys(b for a, b in best.items() if worth[b] > worth[a])
         ranked = sorted(worth, key=worth.__getitem__, reverse=True)
@@ -93,9 +105,8 @@ class Candidates:
 
         def descended(at: Architecture) -> Architecture:
             while True:
-                near = list(neighbours(self._space, at))
-                some = [near[i] for i in rng.permutation(len(near))[:exchanges]]
-                best = min(some, key=value, default=at)
+                near = around(self._space, at, exchanges, rng)
+                best = min(near, key=value, default=at)
                 if not value(best) < value(at):
                     return at
                 at = best
@@ -118,10 +129,6 @@ class Candidates:
 
     def _sample(self) -> Architecture:
         return sample(self._space, self._rng)
-
-    def _near(self, architecture: Architecture, most: int) -> list[Architecture]:
-        found = list(neighbours(self._space, architecture))
-        return [found[i] for i in self._rng.permutation(len(found))[:most]]
 
     def _mutant(self, parents: Sequence[Architecture]) -> Architecture:
         """Of one of the parents, changed once, or with half the chance twice, and so on."""
